@@ -1,0 +1,55 @@
+"""Finds a network by name or path, and loads it."""
+
+import hashlib
+from pathlib import Path
+
+from dreamvid.checkpoints import safetensors
+from dreamvid.errors import WeightsError
+from dreamvid.models import Model
+from dreamvid.paths import packaged
+from dreamvid.registry import unknown_name
+
+BUILTIN = ("builtin",)
+"""Networks that ship in the package, as weights/<name>.safetensors."""
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The file of a network.
+
+    Args:
+      name_or_path: "builtin", or the path of a .safetensors file.
+
+    Raises:
+      WeightsError: There is no such file.
+      UnknownNameError: There is no network of that name.
+    """
+    text = str(name_or_path)
+    if text in BUILTIN:
+        return packaged("weights") / f"{text}.safetensors"
+    path = Path(text)
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder, not a network: name a .safetensors file in it")
+    if path.suffix == ".safetensors":
+        if not path.exists():
+            raise WeightsError(f"no network at {path}: check the path, or use --model builtin")
+        return path
+    if path.exists():
+        raise WeightsError(f"{path} is not a network: dreamvid reads .safetensors files")
+    see = f"Known: {', '.join(BUILTIN)}, or the path of a .safetensors file"
+    raise unknown_name("network", text, BUILTIN, see)
+
+
+def load(name_or_path: str | Path = "builtin") -> Model:
+    """A network ready to dream, from the package or from a file; downloads nothing.
+
+    Raises:
+      WeightsError: The file is missing, damaged, or holds no network.
+      UnknownNameError: There is no network of that name.
+    """
+    return safetensors.read(find(name_or_path))
+
+
+def digest(name_or_path: str | Path) -> str:
+    """The sha256 of a network's file, in hex; what a clip remembers its network by."""
+    with find(name_or_path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

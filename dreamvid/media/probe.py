@@ -1,0 +1,46 @@
+"""What a finished file says of itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import av
+from av.error import FFmpegError
+
+from dreamvid.errors import MediaError
+from dreamvid.media import stills
+
+
+def count_frames(path: Path) -> int:
+    """The number of pictures in a clip, counted one by one.
+
+    Raises:
+      MediaError: The file is no readable clip.
+    """
+    try:
+        with av.open(str(path)) as container:
+            return sum(packet.size > 0 for packet in container.demux(video=0))
+    except (FFmpegError, IndexError) as error:
+        raise MediaError(f"{path} is not a clip that can be read: {error}") from None
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings that dreamvid made a picture or clip with.
+
+    Raises:
+      MediaError: There is no such file, or it carries no settings of dreamvid's.
+    """
+    if not path.is_file():
+        raise MediaError(f"no file at {path}: check the path")
+    try:
+        with av.open(str(path)) as container:
+            text = container.metadata.get("comment")
+    except FFmpegError:
+        text = None
+    try:
+        settings = json.loads(text or stills.read_settings(path) or "")
+        if "dreamvid" in settings:
+            return settings
+    except (ValueError, TypeError):
+        pass
+    raise MediaError(f"{path} carries no settings: it was not made by dreamvid, or was re-encoded")

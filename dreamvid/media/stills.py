@@ -1,0 +1,163 @@
+"""Still pictures: read as a person sees them, written with the settings that made them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import imageio.v3 as iio
+import numpy as np
+from PIL import Image as Pillow
+
+from dreamvid.errors import MediaError
+from dreamvid.media.target import replacing
+from dreamvid.options import Size
+
+FORMATS = {
+    ".png": {},
+    ".jpg": {"quality": 95, "subsampling": 0},
+    ".jpeg": {"quality": 95, "subsampling": 0},
+    ".webp": {"quality": 95},
+    ".tif": {"compression": "tiff_adobe_deflate"},
+    ".tiff": {"compression": "tiff_adobe_deflate"},
+}
+"""Extension -> how it is written."""
+ORIENTATION, DESCRIPTION = 0x0112, 0x010E
+"""EXIF tags: how the picture is turned, and the text that holds our settings."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A still picture in memory."""
+
+    rgb: np.ndarray
+    """float32 (h, w, 3) in [0, 1], as encoded."""
+    alpha: np.ndarray | None = None
+    """float32 (h, w) in [0, 1], 1 is opaque; None where the picture has no transparency."""
+
+    @property
+    def size(self) -> Size:
+        """Width and height in pixels."""
+        return Size(self.rgb.shape[1], self.rgb.shape[0])
+
+    def flattened(self) -> np.ndarray:
+        """float32 (h, w, 3): the picture on white, for what cannot be transparent."""
+        if self.alpha is None:
+            return self.rgb
+        return self.rgb * self.alpha[..., None] + (1.0 - self.alpha[..., None])
+
+
+def read_picture(path: Path) -> Picture:
+    """Reads a still as a person sees it: upright, in colour, of any bit depth.
+
+    Args:
+      path: PNG, JPEG, WebP, TIFF or anything else Pillow reads; of several frames, the first.
+
+    Raises:
+      MediaError: There is no such file, or it is no whole picture.
+    """
+    if not path.exists():
+        raise MediaError(f"no picture at {path}: check the path")
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder, not a picture: name a file in it")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror}") from None
+    if not data:
+        raise MediaError(f"{path} is empty: it holds no picture")
+    try:
+        with iio.imopen(data, "r", plugin="pillow") as file:
+            # Decoded in any case: Pillow, unlike OpenCV, refuses a picture that breaks off.
+            pixels = file.read(index=0, mode="RGBA")  # pyright: ignore[reportCallIssue]
+            facts = file.metadata(index=0, exclude_applied=False)
+    except Exception as error:  # Pillow raises nearly every kind on damaged files
+        reason = str(error).split("\n")[0].split("<")[0].strip() or type(error).__name__
+        raise MediaError(f"{path} is not a picture that can be read: {reason}") from None
+    deep = _read_deep(data)
+    pixels = upright(pixels if deep is None else deep, facts.get("Orientation", 1))
+    values = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+    opaque = pixels.shape[2] == 3 or bool((values[..., 3] == 1.0).all())
+    return Picture(values[..., :3].copy(), None if opaque else values[..., 3].copy())
+
+
+def _read_deep(data: bytes) -> np.ndarray | None:
+    """The pixels, uint16 (h, w, 3 or 4), of a 16-bit PNG or TIFF; None for all else."""
+    deep_png = data[:4] == b"\x89PNG" and data[24] == 16
+    if not (deep_png or data[:4] in (b"II*\0", b"MM\0*")):
+        return None
+    # Pillow has no 16-bit colour and cuts it down to 8.
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16:
+        return None
+    if pixels.ndim == 2:
+        return np.repeat(pixels[..., None], 3, axis=2)
+    order = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}.get(pixels.shape[2])
+    return None if order is None else cv2.cvtColor(pixels, order)
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """(h, w, c) turned as its EXIF orientation (1 to 8; others are taken as 1) asks."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """Scales a picture to fill a size, and cuts off what hangs over, evenly on both sides.
+
+    Args:
+      pixels: float32 (h, w, 3) in [0, 1].
+      size: The size to fill.
+
+    Returns:
+      float32 (size.height, size.width, 3) in [0, 1].
+    """
+    height, width = pixels.shape[:2]
+    scale = max(size.width / width, size.height / height)
+    cut = min(width, round(size.width / scale)), min(height, round(size.height / scale))
+    left, top = (width - cut[0]) // 2, (height - cut[1]) // 2
+    kept = pixels[top : top + cut[1], left : left + cut[0]]
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    resized = cv2.resize(kept, (size.width, size.height), interpolation=how)
+    return np.clip(resized, 0.0, 1.0)
+
+
+def write_picture(path: Path, picture: Picture, settings: dict[str, Any], overwrite: bool) -> None:
+    """Writes an 8-bit still with its settings inside; the file appears whole or not at all.
+
+    Args:
+      path: Its extension, one of FORMATS, chooses the format.
+      picture: Its alpha is kept, or flattened onto white in a JPEG.
+      settings: JSON values, readable again with `read_settings`.
+      overwrite: Whether an existing file may be replaced.
+
+    Raises:
+      MediaError: The file cannot be written.
+    """
+    values = picture.rgb
+    if picture.alpha is not None:
+        opaque = path.suffix.lower() in (".jpg", ".jpeg")
+        values = picture.flattened() if opaque else np.dstack([picture.rgb, picture.alpha])
+    pixels = np.round(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
+    exif = Pillow.Exif()
+    exif[DESCRIPTION] = json.dumps(settings)
+    with replacing(path, overwrite) as scratch:
+        try:
+            how = FORMATS[path.suffix.lower()]
+            iio.imwrite(scratch, pixels, plugin="pillow", exif=exif.tobytes(), **how)
+        except OSError as error:
+            raise MediaError(f"output {path} cannot be written: {error}") from None
+
+
+def read_settings(path: Path) -> str | None:
+    """The text that `write_picture` left in a still; None where there is none."""
+    try:
+        return iio.immeta(path, plugin="pillow").get("ImageDescription")
+    except Exception:  # see read_picture
+        return None

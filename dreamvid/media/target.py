@@ -1,0 +1,76 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dreamvid.errors import MediaError
+
+
+def check_target(path: Path, formats: Iterable[str], overwrite: bool) -> None:
+    """Refuses a file that could not be written, before any work is done for it.
+
+    Args:
+      path: The file to be made.
+      formats: The extensions that will do, for example ".mp4".
+      overwrite: Whether an existing file may be replaced.
+
+    Raises:
+      MediaError: The extension is another, the folder is missing or closed to us, the path is a
+        folder, or the file exists and may not be replaced.
+    """
+    if path.is_dir():
+        raise MediaError(f"output {path} is a folder: name a file in it")
+    known = list(formats)
+    if path.suffix.lower() not in known:
+        have = f"extension {path.suffix!r}" if path.suffix else "no extension"
+        raise MediaError(f"output {path} has {have}: dreamvid writes {', '.join(known)} here")
+    if not path.parent.is_dir():
+        raise MediaError(f"output folder {path.parent} does not exist: make it first")
+    if path.exists() and not overwrite:
+        raise MediaError(f"output {path} exists: add --overwrite, or choose another name")
+    with replacing(path, overwrite=True, keep=False):
+        pass
+
+
+@contextlib.contextmanager
+def replacing(path: Path, overwrite: bool, keep: bool = True) -> Iterator[Path]:
+    """A scratch file beside `path` that takes its place when the block ends well.
+
+    Whatever happens in the block, `path` is either what it was before or the whole new file.
+
+    Args:
+      path: The file to be made.
+      overwrite: Whether a file that stands there at the end may be replaced.
+      keep: False only tries whether the folder takes a file.
+
+    Raises:
+      MediaError: The folder takes no file, or one has appeared there that may not be replaced.
+    """
+    # Its own extension last, by which writers know the format; short enough for any name.
+    scratch = path.with_name(f".{path.stem[:80]}.{os.getpid()}.part{path.suffix}")
+    try:
+        scratch.touch(exist_ok=False)
+    except OSError as error:
+        raise MediaError(f"output {path} cannot be written: {error.strerror}") from None
+    try:
+        yield scratch
+        if keep:
+            _publish(scratch, path, overwrite)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _publish(scratch: Path, path: Path, overwrite: bool) -> None:
+    if overwrite:
+        scratch.replace(path)
+        return
+    try:
+        os.link(scratch, path)  # fails where the name is taken, unlike a rename
+    except FileExistsError:
+        raise MediaError(
+            f"output {path} was made by another program meanwhile: choose another name"
+        ) from None
+    except OSError:  # a file system without hard links
+        scratch.replace(path)

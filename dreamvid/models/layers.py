@@ -1,0 +1,104 @@
+"""The few operations an Inception is made of, in the forms that are quick on a CPU too."""
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+Padding: TypeAlias = Literal["same", "symmetric", "ceil"]
+"""How a window meets the border.
+
+"same": TensorFlow's; ceil(size / stride) outputs, the odd pixel of padding at the end.
+"symmetric": kernel // 2 on both sides; PyTorch's usual.
+"ceil": Caffe's pooling; none at the start, at the end whatever a last, partial window needs.
+"""
+
+
+def padding_of(kind: Padding, size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Pixels to pad before and after an axis of `size` pixels."""
+    if kind == "symmetric":
+        return kernel // 2, kernel // 2
+    if kind == "same":
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        return total // 2, total - total // 2
+    # At least one window, so that a map of one pixel still has an output.
+    outputs = max(-(-(size - kernel) // stride) + 1, 1)
+    return 0, max((outputs - 1) * stride + kernel - size, 0)
+
+
+class Conv(nnx.Module):
+    """A convolution with bias over (n, h, w, c); `kernel` is HWIO."""
+
+    def __init__(
+        self,
+        size: int,
+        channels_in: int,
+        channels_out: int,
+        *,
+        stride: int = 1,
+        padding: Padding = "symmetric",
+        rngs: nnx.Rngs,
+    ):
+        shape = (size, size, channels_in, channels_out)
+        self.kernel = nnx.Param(nnx.initializers.he_normal()(rngs.params(), shape))
+        self.bias = nnx.Param(jnp.zeros(channels_out))
+        self.stride = stride
+        self.padding: Padding = padding
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(n, h, w, c) -> (n, h', w', c')."""
+        kernel = self.kernel[...]
+        if kernel.shape[:2] == (1, 1):
+            # One matrix product: a tenth of a step quicker on the CPU than the same convolution.
+            return jnp.einsum("nhwi,io->nhwo", x, kernel[0, 0]) + self.bias[...]
+        size, stride = kernel.shape[0], self.stride
+        pads = [padding_of(self.padding, side, size, stride) for side in x.shape[1:3]]
+        y = jax.lax.conv_general_dilated(
+            x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return y + self.bias[...]
+
+
+def max_pool(x: jax.Array, kernel: int, stride: int, padding: Padding) -> jax.Array:
+    """Max-pool of (n, h, w, c), as a maximum of shifted slices along one axis and then the other.
+
+    On the CPU that is much quicker than `reduce_window` and its select-and-scatter gradient.
+    Where several positions tie, one of them takes the whole gradient, as in Caffe, TensorFlow and
+    PyTorch; `jnp.maximum` would share it, which shows on flat pictures.
+    """
+    for axis in (1, 2):
+        pads = [(0, 0)] * x.ndim
+        pads[axis] = padding_of(padding, x.shape[axis], kernel, stride)
+        padded = jnp.pad(x, pads, constant_values=-jnp.inf)
+        outputs = (padded.shape[axis] - kernel) // stride + 1
+        slices = (
+            jax.lax.slice_in_dim(padded, i, i + (outputs - 1) * stride + 1, stride, axis)
+            for i in range(kernel)
+        )
+        x = reduce(lambda best, new: jnp.where(new > best, new, best), slices)
+    return x
+
+
+@dataclass(frozen=True)
+class LocalResponseNorm:
+    """x / (bias + alpha * sum of x^2 over the 2 * radius + 1 nearest channels) ** beta.
+
+    Source: Krizhevsky et al. 2012, section 3.3, in TensorFlow's parameters. Caffe divides its alpha
+    by the number of channels summed.
+    """
+
+    radius: int
+    bias: float
+    alpha: float
+    beta: float
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(n, h, w, c) -> (n, h, w, c)."""
+        channel = np.arange(x.shape[-1])
+        near = abs(channel[:, None] - channel) <= self.radius
+        total = jnp.einsum("nhwi,io->nhwo", x * x, near.astype(np.float32))
+        return x * (self.bias + self.alpha * total) ** -self.beta

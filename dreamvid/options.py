@@ -1,0 +1,191 @@
+"""Every option, as frozen dataclasses; flags, recipes and --help are derived from their fields.
+
+Nothing here needs JAX, so that --help stays quick. An option that cannot be used is refused when
+its dataclass is made, before anything compiles.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, get_args
+
+from dreamvid.errors import OptionError
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    unset: str = "",
+) -> Any:
+    """A dataclass field with what a user needs to know about it.
+
+    Args:
+      default: The value where the user says nothing.
+      help: What it does, with its unit.
+      low: The least value, itself allowed.
+      above: A bound that the value must exceed.
+      high: The greatest value, itself allowed.
+      unset: What None stands for, where that is the default.
+    """
+    metadata = {"help": help, "low": low, "above": above, "high": high, "unset": unset}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Pixels of a picture."""
+
+    width: int
+    height: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Size":
+        """Reads "640x360".
+
+        Raises:
+          ValueError: It is no such text.
+        """
+        width, height = text.lower().split("x")
+        return cls(int(width), int(height))
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+# How each kind of value is read from text, and what it is called when that fails.
+KINDS: dict[Any, tuple[Callable[[str], Any], str]] = {
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    str: (str, "a name"),
+    Size: (Size.parse, "a size such as 640x360"),
+    Fraction: (Fraction, "a number such as 30 or 30000/1001"),
+}
+
+
+class Options:
+    """Base of the groups of options: checks every field against its kind and bounds.
+
+    Raises:
+      OptionError: A value is of another kind, out of its bounds, or not finite.
+    """
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, int) and field.type is float:
+                object.__setattr__(self, field.name, float(value))
+            elif not (value is None and field.default is None):
+                _check(field, value)
+
+
+def kind_of(field: dataclasses.Field) -> Any:
+    """The type of an option's value: a key of KINDS."""
+    return next(k for k in (*get_args(field.type), field.type) if k in KINDS)
+
+
+def flag(field: dataclasses.Field) -> str:
+    """An option's name on the command line."""
+    return "--" + field.name.replace("_", "-")
+
+
+def parse(field: dataclasses.Field, text: str) -> Any:
+    """The value that a user wrote for an option; bounds are checked by its dataclass.
+
+    Raises:
+      OptionError: The text is no value of the option's kind.
+    """
+    read, _ = KINDS[kind_of(field)]
+    try:
+        return read(text)
+    except (ValueError, ZeroDivisionError):
+        raise _refusal(field, text) from None
+
+
+def _check(field: dataclasses.Field, value: Any) -> None:
+    kind = kind_of(field)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise _refusal(field, value)
+    numbers = (value.width, value.height) if kind is Size else (value,)
+    bounds = field.metadata
+    for number in numbers if kind is not str else ():
+        if (
+            not math.isfinite(number)
+            or (bounds["low"] is not None and number < bounds["low"])
+            or (bounds["above"] is not None and number <= bounds["above"])
+            or (bounds["high"] is not None and number > bounds["high"])
+        ):
+            raise _refusal(field, value)
+
+
+def _refusal(field: dataclasses.Field, value: Any) -> OptionError:
+    bounds = {"low": "at least", "above": "above", "high": "at most"}
+    needed = KINDS[kind_of(field)][1] + "".join(
+        f", {words} {field.metadata[name]:g}"
+        for name, words in bounds.items()
+        if field.metadata[name] is not None
+    )
+    return OptionError(f"{flag(field)} is {value}: it must be {needed}")
+
+
+@dataclass(frozen=True)
+class General(Options):
+    """What every render needs."""
+
+    model: str = option("builtin", "Network: builtin, or a .safetensors file.")
+    seed: int = option(0, "Randomness; the same seed gives the same frames.", low=0)
+
+
+@dataclass(frozen=True)
+class Ascent(Options):
+    """The gradient ascent. The defaults are the 2015 program's: the preset "classic"."""
+
+    layer: str = option("mixed4c", "Layer of the network to dream of; see: dreamvid layers.")
+    steps: int = option(10, "Steps of the ascent in each octave.", low=1)
+    rate: float = option(1.5, "Mean change a step makes to a pixel, in 8-bit levels.", above=0)
+    octaves: int = option(4, "Scales to dream at, the picture's own among them.", low=1)
+    octave_scale: float = option(1.4, "Size of each octave over the next smaller one.", above=1)
+    jitter: int = option(32, "Largest random shift of the picture in a step, in pixels.", low=0)
+
+
+@dataclass(frozen=True)
+class Camera(Options):
+    """How the picture moves from frame to frame.
+
+    Zoom and angle are those of one thirtieth of a second, so that a clip moves the same at any
+    frame rate.
+    """
+
+    zoom: float = option(1.02, "Growth of the picture in 1/30 s; below 1 zooms out.", above=0)
+    angle: float = option(0.3, "Turn in 1/30 s, in degrees; positive is counter-clockwise.")
+
+
+@dataclass(frozen=True)
+class Anchors(Options):
+    """What keeps an endless zoom from running away from its source."""
+
+    anchor_tone: float = option(
+        0.2,
+        "How far the picture is led back, in 1/30 s, to the source's brightness and colours.",
+        low=0,
+        high=1,
+    )
+
+
+@dataclass(frozen=True)
+class Clip(Options):
+    """The shape of the clip."""
+
+    frames: int = option(90, "Length of the clip, in frames.", low=1)
+    fps: Fraction = option(Fraction(30), "Frames a second.", above=0)
+    size: Size | None = option(
+        None,
+        "Width x height in even pixels; the picture is scaled and cut to fill it.",
+        low=16,
+        unset="the picture's shape, of 640x360's area",
+    )

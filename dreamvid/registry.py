@@ -1,0 +1,53 @@
+"""A small table: name -> thing, with "did you mean"."""
+
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
+from typing import Generic, TypeVar
+
+from dreamvid.errors import UnknownNameError
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], see: str) -> UnknownNameError:
+    """The error for a name that is not in `known`, with the nearest one that is.
+
+    Args:
+      kind: What the name stands for, for example "layer".
+      name: What the user wrote.
+      known: The names that would have done.
+      see: Where the user finds them all, closing the message.
+    """
+    nearest = get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    return UnknownNameError(f"unknown {kind} {name!r}.{hint} {see}")
+
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named things of one kind: output formats, networks, checkpoint formats ..."""
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self._things: dict[str, T] = {}
+
+    def register(self, *names: str) -> Callable[[T], T]:
+        """A decorator that files what it decorates under `names`."""
+
+        def decorate(thing: T) -> T:
+            for name in names:
+                if name in self._things:
+                    raise ValueError(f"{self.kind} {name!r} is registered twice")
+                self._things[name] = thing
+            return thing
+
+        return decorate
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._things:
+            see = f"Known: {', '.join(self._things)}"
+            raise unknown_name(self.kind, name, self._things, see)
+        return self._things[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._things)

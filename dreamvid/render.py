@@ -1,0 +1,92 @@
+"""Renders: frames drained into files."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from dreamvid.checkpoints import store
+from dreamvid.media.sinks import SINKS, open_sink
+from dreamvid.media.stills import FORMATS, Picture, fit, read_picture, write_picture
+from dreamvid.media.target import check_target
+from dreamvid.models import Model
+from dreamvid.models.spec import check_size
+from dreamvid.ops import to_8bit
+from dreamvid.options import Size
+from dreamvid.pipeline import frames
+from dreamvid.recipe import Recipe
+from dreamvid.types import Frame
+
+DEFAULT_SIZE = Size(640, 360)
+"""A clip has as many pixels as this where the user names no size."""
+
+_to_8bit = jax.jit(to_8bit)
+
+OnFrame = Callable[[Frame], None]
+"""Told of each frame when it is in the sink; for progress."""
+
+
+def render_clip(
+    recipe: Recipe, picture: Path, output: Path, overwrite: bool, on_frame: OnFrame
+) -> None:
+    """Makes an endless zoom into a picture, as a file.
+
+    Args:
+      recipe: With a camera and a clip.
+      picture: The still it begins with.
+      output: The clip to make.
+      overwrite: Whether an existing file may be replaced.
+      on_frame: Called after each frame.
+
+    Raises:
+      DreamError: Something about the files, the network or the recipe will not do; `output` is
+        then as it was before.
+    """
+    assert recipe.clip is not None
+    check_target(output, SINKS, overwrite)
+    still = read_picture(picture)
+    size = recipe.clip.size or like(still.size, DEFAULT_SIZE)
+    source = fit(still.flattened(), size)
+    model = _load(recipe)
+    settings = recipe.settings(picture.name, store.digest(recipe.general.model))
+    with open_sink(output, size, recipe.clip.fps, settings, overwrite) as sink:
+        for frame, _ in frames(recipe, model, source):
+            sink.write(np.asarray(_to_8bit(frame.image)))
+            on_frame(frame)
+
+
+def render_still(recipe: Recipe, picture: Path, output: Path, overwrite: bool) -> None:
+    """Dreams one picture at its own size, as a file; its alpha is kept.
+
+    Args and Raises: as `render_clip`.
+    """
+    check_target(output, FORMATS, overwrite)
+    still = read_picture(picture)
+    check_size(still.size.width, still.size.height)
+    model = _load(recipe)
+    settings = recipe.settings(picture.name, store.digest(recipe.general.model))
+    ((frame, _),) = frames(recipe, model, still.rgb)
+    write_picture(output, Picture(np.asarray(frame.image), still.alpha), settings, overwrite)
+
+
+def like(shape: Size, area: Size) -> Size:
+    """The even size of one's shape that has about the other's number of pixels.
+
+    Args:
+      shape: Gives the ratio of the sides.
+      area: Gives the number of pixels.
+
+    Returns:
+      A size with even sides.
+    """
+    scale = math.sqrt(area.width * area.height / (shape.width * shape.height))
+    even = (2 * round(side * scale / 2) for side in (shape.width, shape.height))
+    return Size(*even)
+
+
+def _load(recipe: Recipe) -> Model:
+    model = store.load(recipe.general.model)
+    model.layer(recipe.ascent.layer)  # raises where there is none
+    return model
