@@ -78,10 +78,12 @@ class Options:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            if isinstance(value, int) and field.type is float:
+            if value is None and field.default is None:
+                continue
+            _check(field, value)
+            if field.type is float:
+                # A whole number would compile a program of its own.
                 object.__setattr__(self, field.name, float(value))
-            elif not (value is None and field.default is None):
-                _check(field, value)
 
 
 def kind_of(field: dataclasses.Field) -> Any:
@@ -109,7 +111,8 @@ def parse(field: dataclasses.Field, text: str) -> Any:
 
 def _check(field: dataclasses.Field, value: Any) -> None:
     kind = kind_of(field)
-    if not isinstance(value, kind) or isinstance(value, bool):
+    fits = isinstance(value, int | float if kind is float else kind)
+    if not fits or isinstance(value, bool):
         raise _refusal(field, value)
     numbers = (value.width, value.height) if kind is Size else (value,)
     bounds = field.metadata

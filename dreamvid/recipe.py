@@ -44,7 +44,7 @@ IMAGE = Recipe()
 """What `dreamvid image` does where the user says nothing: the 2015 program's dream."""
 
 ZOOM = Recipe(
-    ascent=Ascent(layer="mixed4e", steps=3, octaves=3),
+    ascent=Ascent(layer="mixed4e", steps=2, octaves=4, rate=2.0),
     camera=Camera(),
     anchors=Anchors(),
     clip=Clip(),

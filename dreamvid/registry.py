@@ -7,7 +7,9 @@ from typing import Generic, TypeVar
 from dreamvid.errors import UnknownNameError
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], see: str) -> UnknownNameError:
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], see: str, of: str = ""
+) -> UnknownNameError:
     """The error for a name that is not in `known`, with the nearest one that is.
 
     Args:
@@ -15,10 +17,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str], see: str) -> Unknow
       name: What the user wrote.
       known: The names that would have done.
       see: Where the user finds them all, closing the message.
+      of: What the name should belong to.
     """
     nearest = get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    return UnknownNameError(f"unknown {kind} {name!r}.{hint} {see}")
+    place = f" of {of}" if of else ""
+    return UnknownNameError(f"unknown {kind} {name!r}{place}.{hint} {see}")
 
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from dreamvid.errors import WeightsError
+from dreamvid.errors import DreamError, WeightsError
 from dreamvid.models import Model, ModelSpec
 
 FIELD = "dreamvid"
@@ -33,7 +33,7 @@ def read(path: Path) -> Model:
         raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
     try:
         return Model.from_tensors(ModelSpec.from_json(metadata[FIELD]), tensors)
-    except WeightsError as error:
+    except DreamError as error:
         raise WeightsError(f"{path} does not hold a whole network: {error}") from None
 
 

@@ -12,15 +12,16 @@ from dreamvid.media import stills
 
 
 def count_frames(path: Path) -> int:
-    """The number of pictures in a clip, counted one by one.
+    """The number of pictures in a clip's first video stream, counted one by one.
 
     Raises:
       MediaError: The file is no readable clip.
     """
     try:
         with av.open(str(path)) as container:
-            return sum(packet.size > 0 for packet in container.demux(video=0))
-    except (FFmpegError, IndexError) as error:
+            pictures = container.demux(*container.streams.video[:1])
+            return sum(packet.size > 0 for packet in pictures) if container.streams.video else 0
+    except FFmpegError as error:
         raise MediaError(f"{path} is not a clip that can be read: {error}") from None
 
 

@@ -116,8 +116,9 @@ class Mp4Sink:
         if self._process.wait() != 0:
             raise self._failure()
         found = count_frames(self._path)
-        if found != self._written:
+        if found != self._written or not found:
             raise MediaError(f"ffmpeg wrote {found} of {self._written} frames: {self._complaint()}")
+        self._log.close()
 
     def abort(self) -> None:
         """Kills ffmpeg: see `Sink`."""

@@ -131,7 +131,9 @@ class Model:
             (a classifier) are left out.
 
         Raises:
-          WeightsError: A tensor is missing, has another shape, or belongs to no layer.
+          WeightsError: A tensor is missing, has another shape, is not finite, or belongs to no
+            layer.
+          UnknownNameError: There is no such architecture or family.
         """
         build = ARCHITECTURES[spec.architecture]
         build.describe(spec)  # raises on a spec that does not fit, before Flax meets it
@@ -147,6 +149,8 @@ class Model:
                 raise WeightsError(
                     f"tensor {name!r} is {value.shape}, but the spec says {param.get_value().shape}"
                 )
+            if not np.isfinite(value).all():
+                raise WeightsError(f"tensor {name!r} is not finite")
             left.discard(name)
             filled.append((path, nnx.Param(jnp.asarray(value, jnp.float32))))
         if left:
@@ -157,12 +161,6 @@ class Model:
         """The params by the names that `from_tensors` reads, float32."""
         flat = nnx.to_flat_state(self.params)
         return {"/".join(map(str, path)): np.asarray(p.get_value()) for path, p in flat}
-
-    @classmethod
-    def from_random(cls, spec: ModelSpec, key: jax.Array) -> "Model":
-        """An untrained network (He-normal kernels), for tests and as a start for training."""
-        network = ARCHITECTURES[spec.architecture](spec, rngs=nnx.Rngs(key))
-        return cls(spec, *nnx.split(network))
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -181,8 +179,8 @@ class Model:
         """
         known = {info.name: info for info in self.describe()}
         if name not in known:
-            kind = f"layer of {self.spec.architecture}"
-            raise unknown_name(kind, name, known, "See: dreamvid layers")
+            see = "See: dreamvid layers"
+            raise unknown_name("layer", name, known, see, of=self.spec.architecture)
         return known[name]
 
     def activations(self, image: Image, layers: Iterable[str]) -> Activations:
@@ -205,16 +203,17 @@ class Model:
         if image.ndim != 3 or image.shape[2] != 3:
             raise DreamError(f"image has shape {image.shape}; an RGB picture is (height, width, 3)")
         check_size(image.shape[1], image.shape[0])
-        return _activations(self, image, wanted)
+        # As a tuple through the compiler, which would return a dict in the alphabet's order.
+        return dict(zip(wanted, _activations(self, image, wanted), strict=True))
 
 
 @partial(jax.jit, static_argnums=2)
-def _activations(model: Model, image: Image, wanted: tuple[str, ...]) -> Activations:
+def _activations(model: Model, image: Image, wanted: tuple[str, ...]) -> tuple[jax.Array, ...]:
     network = nnx.merge(model.graph, model.params)
     spec = model.spec
     pixels = (255.0 * image - jnp.asarray(spec.mean, jnp.float32)) * spec.scale
     found = network(pixels[None], frozenset(wanted))
-    return {name: found[name][0] for name in wanted}
+    return tuple(found[name][0] for name in wanted)
 
 
 def check_size(width: int, height: int) -> None:

@@ -1,0 +1,19 @@
+"""Networks that the tests share; nothing is read from outside."""
+
+import pytest
+
+from dreamvid.models import Model
+from dreamvid.models.inception_v1 import FAMILIES
+from small import tiny_model
+
+
+@pytest.fixture(scope="session", params=sorted(FAMILIES))
+def any_model(request: pytest.FixtureRequest) -> Model:
+    """A tiny network of each family."""
+    return tiny_model(request.param)
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    """A tiny network of the built-in one's family."""
+    return tiny_model()

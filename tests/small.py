@@ -1,0 +1,59 @@
+"""Small, seeded networks and pictures, made on the spot."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dreamvid.models import Model, ModelSpec
+from dreamvid.models.inception_v1 import FULL_WIDTHS
+
+TINY_WIDTHS = tuple(
+    (name, tuple(max(width // 16, 2) for width in widths)) for name, widths in FULL_WIDTHS.items()
+)
+
+
+def tiny_spec(family: str = "folded") -> ModelSpec:
+    """A sixteenth of the width of Inception V1."""
+    return ModelSpec("inception_v1", family, TINY_WIDTHS, (117.0, 116.0, 115.0), 1 / 60)
+
+
+def tiny_tensors(seed: int = 0) -> dict[str, np.ndarray]:
+    """Random weights (He-normal kernels, small biases) for `tiny_spec`."""
+    rng = np.random.default_rng(seed)
+    tensors = {}
+
+    def add(name: str, size: int, before: int, after: int) -> None:
+        kernel = rng.standard_normal((size, size, before, after), np.float32)
+        tensors[f"{name}/kernel"] = kernel * np.float32(np.sqrt(2 / (size * size * before)))
+        tensors[f"{name}/bias"] = 0.1 * rng.standard_normal(after, np.float32)
+
+    widths = dict(TINY_WIDTHS)
+    channels = 3
+    for name, size in (("conv2d0", 7), ("conv2d1", 1), ("conv2d2", 3)):
+        add(name, size, channels, *widths.pop(name))
+        (channels,) = dict(TINY_WIDTHS)[name]
+    for name, (one, three_before, three, five_before, five, pooled) in widths.items():
+        add(f"{name}/1x1", 1, channels, one)
+        add(f"{name}/3x3_bottleneck", 1, channels, three_before)
+        add(f"{name}/3x3", 3, three_before, three)
+        add(f"{name}/5x5_bottleneck", 1, channels, five_before)
+        add(f"{name}/5x5", 5, five_before, five)
+        add(f"{name}/pool_reduce", 1, channels, pooled)
+        channels = one + three + five + pooled
+    return tensors
+
+
+def tiny_model(family: str = "folded", seed: int = 0) -> Model:
+    """A small network with random weights."""
+    return Model.from_tensors(tiny_spec(family), tiny_tensors(seed))
+
+
+def random_picture(height: int, width: int, seed: int = 0) -> jax.Array:
+    """A picture with structure at several scales: float32 (height, width, 3) in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    picture = np.zeros((height, width, 3), np.float32)
+    for cell in (1, 3, 9):
+        shape = (height // cell + 1, width // cell + 1, 3)
+        noise = rng.random(shape, np.float32).repeat(cell, 0).repeat(cell, 1)
+        picture += noise[:height, :width] / 3
+    return jnp.asarray(picture)

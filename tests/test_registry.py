@@ -1,0 +1,26 @@
+import pytest
+
+from dreamvid.errors import UnknownNameError
+from dreamvid.registry import Registry
+
+
+@pytest.fixture
+def fruits() -> Registry[int]:
+    fruits: Registry[int] = Registry("fruit")
+    fruits.register("apple", "pomme")(1)
+    return fruits
+
+
+def test_a_thing_is_found_under_all_its_names(fruits: Registry[int]):
+    assert fruits["apple"] == fruits["pomme"] == 1
+    assert list(fruits) == ["apple", "pomme"]
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(fruits: Registry[int]):
+    with pytest.raises(UnknownNameError, match=r"unknown fruit 'appel'\. Did you mean 'apple'\?"):
+        fruits["appel"]
+
+
+def test_a_name_is_given_once(fruits: Registry[int]):
+    with pytest.raises(ValueError, match="twice"):
+        fruits.register("apple")(2)
