@@ -77,7 +77,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
+            value: Any = getattr(self, field.name)
             if value is None and field.default is None:
                 continue
             _check(field, value)

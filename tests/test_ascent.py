@@ -17,7 +17,7 @@ from dreamvid.options import Ascent
 from small import random_picture, tiny_model
 
 KEY = jax.random.key(7)
-OBJECTIVE = Layer("mixed4c")
+OBJECTIVE = Layer("mixed3b")
 
 
 def transcribed_dream(
@@ -68,10 +68,9 @@ def transcribed_dream(
     return source
 
 
-@pytest.mark.parametrize("size", [(64, 80), (61, 75)])
-def test_it_is_the_algorithm_of_2015(model: Model, size: tuple[int, int]):
+def test_it_is_the_algorithm_of_2015(model: Model):
     options = Ascent("mixed4c", steps=5, octaves=3, jitter=8)
-    image = random_picture(*size)
+    image = random_picture(61, 75)
     keys = [jax.random.fold_in(KEY, octave) for octave in range(3)]
     jitters = [
         [tuple(int(x) for x in draw_shift(key, index, 8)) for index in range(5)] for key in keys
@@ -92,7 +91,7 @@ def test_it_is_the_algorithm_of_2015(model: Model, size: tuple[int, int]):
         options.octave_scale,
         options.rate,
     )
-    dreamed = dream(model, image, OBJECTIVE, options, KEY)
+    dreamed = dream(model, image, Layer("mixed4c"), options, KEY)
     assert np.abs(np.asarray(dreamed) - image).mean() > 3 / 255  # it has dreamed
     np.testing.assert_allclose(dreamed, expected / 255, atol=1e-4)
 
@@ -132,8 +131,9 @@ def test_the_number_of_steps_is_an_argument(model: Model):
 
 def test_twenty_frames_compile_once_per_octave_size(model: Model):
     compiled: list[str] = []
+    first = 0
 
-    def count(event: str, duration: float, **_: object) -> None:
+    def count(event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
             compiled.append(event)
 
@@ -173,7 +173,7 @@ def test_no_gradient_and_a_broken_one_leave_the_picture_alone(poison: float):
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_flat_pictures_stay_finite_and_in_range(model: Model, level: float):
-    dreamed = dream(model, jnp.full((32, 32, 3), level), OBJECTIVE, Ascent(steps=3), KEY)
+    dreamed = dream(model, jnp.full((32, 32, 3), level), OBJECTIVE, Ascent(steps=3, octaves=1), KEY)
     assert jnp.isfinite(dreamed).all()
     assert 0 <= dreamed.min() <= dreamed.max() <= 1
 

@@ -43,7 +43,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
             cli.main()
         code = stop.value.code or 0
         assert isinstance(code, int)
-        return code, *capsys.readouterr()
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
 
     yield run
     signal.signal(signal.SIGTERM, handler)

@@ -65,7 +65,8 @@ def test_sixteen_bits_are_all_read(tmp_path: Path, suffix: str, channels: int):
     cv2.imwrite(str(path), deep[..., [2, 1, 0, 3][:channels]] if channels > 1 else deep)
     picture = read_picture(path)
     np.testing.assert_allclose(picture.rgb, deep[..., :3] / np.ones(3) / 65535, atol=1e-6)
-    if channels == 4:
+    assert (picture.alpha is not None) == (channels == 4)
+    if picture.alpha is not None:
         np.testing.assert_allclose(picture.alpha, deep[..., 3] / 65535, atol=1e-6)
 
 

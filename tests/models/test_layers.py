@@ -60,7 +60,7 @@ def test_max_pool_is_the_maximum_of_each_window(
 ):
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     expected = windows(x, 3, stride, padding, -np.inf).max((-1, -2))
-    np.testing.assert_array_equal(max_pool(x[None], 3, stride, padding)[0], expected)
+    np.testing.assert_array_equal(max_pool(jnp.asarray(x[None]), 3, stride, padding)[0], expected)
 
 
 def test_where_positions_tie_one_takes_the_whole_gradient():
@@ -77,7 +77,7 @@ def test_a_convolution_is_a_sum_over_windows(size: int):
     x = np.random.default_rng(1).standard_normal((6, 7, 3)).astype(np.float32)
     patches = windows(x, size, 1, "symmetric", 0.0)
     expected = np.einsum("hwiyx,yxio->hwo", patches, conv.kernel[...]) + np.arange(4)
-    np.testing.assert_allclose(conv(x[None])[0], expected, atol=1e-5)
+    np.testing.assert_allclose(conv(jnp.asarray(x[None]))[0], expected, atol=1e-5)
 
 
 def test_local_response_norm_is_its_formula():
