@@ -77,13 +77,13 @@ class Options:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value: Any = getattr(self, field.name)
+            value = getattr(self, field.name)
             if value is None and field.default is None:
                 continue
             _check(field, value)
             if field.type is float:
                 # A whole number would compile a program of its own.
-                object.__setattr__(self, field.name, float(value))
+                object.__setattr__(self, field.name, float(value))  # type: ignore[arg-type]
 
 
 def kind_of(field: dataclasses.Field) -> Any:

@@ -35,8 +35,7 @@ def frames(
     objective = Layer(recipe.ascent.layer)
     root = jax.random.key(recipe.general.seed)
     source = jnp.array(source, jnp.float32)
-    count = recipe.clip.frames if recipe.clip else 1
-    for index in range(carry.index + 1 if carry else 0, count):
+    for index in range(carry.index + 1 if carry else 0, recipe.clip.frames):
         prior = source if carry is None else seed_of_next(recipe, carry)
         image = dream(model, prior, objective, recipe.ascent, jax.random.fold_in(root, index))
         carry = Carry(index, image, tone(source) if carry is None else carry.tone)
@@ -47,15 +46,12 @@ def seed_of_next(recipe: Recipe, carry: Carry) -> Image:
     """The last frame after the camera's motion, led back to the source's tone.
 
     Args:
-      recipe: Of a clip with a camera.
+      recipe: What is being made.
       carry: What came with the last frame.
 
     Returns:
       float32 (h, w, 3) in [0, 1].
     """
-    assert recipe.camera is not None
-    assert recipe.anchors is not None
-    assert recipe.clip is not None
     tick = SCHEDULE_FPS / float(recipe.clip.fps)
     camera = Zoom(recipe.camera.zoom, recipe.camera.angle)
     matrix = camera.between(carry.index * tick, (carry.index + 1) * tick)

@@ -10,13 +10,13 @@ from dreamvid.options import Anchors, Ascent, Camera, Clip, General, Size
 
 @dataclass(frozen=True)
 class Recipe:
-    """The options of one render, in groups; a still has neither camera nor clip."""
+    """The options of one render, in groups. A still is a clip of one frame."""
 
     general: General = General()
     ascent: Ascent = Ascent()
-    camera: Camera | None = None
-    anchors: Anchors | None = None
-    clip: Clip | None = None
+    camera: Camera = Camera()
+    anchors: Anchors = Anchors()
+    clip: Clip = Clip()
 
     def settings(self, source: str, digest: str) -> dict[str, Any]:
         """The recipe as JSON values, for a finished file's metadata.
@@ -31,8 +31,7 @@ class Recipe:
             "network_sha256": digest,
         }
         for name, group in vars(self).items():
-            if group is not None:
-                settings[name] = {key: _plain(value) for key, value in vars(group).items()}
+            settings[name] = {key: _plain(value) for key, value in vars(group).items()}
         return settings
 
 
@@ -43,10 +42,5 @@ def _plain(value: Any) -> Any:
 IMAGE = Recipe()
 """What `dreamvid image` does where the user says nothing: the 2015 program's dream."""
 
-ZOOM = Recipe(
-    ascent=Ascent(layer="mixed4e", steps=2, octaves=4, rate=2.0),
-    camera=Camera(),
-    anchors=Anchors(),
-    clip=Clip(),
-)
+ZOOM = Recipe(ascent=Ascent(layer="mixed4e", steps=2, octaves=4, rate=2.0))
 """What `dreamvid zoom` does where the user says nothing: quick enough for two cores."""

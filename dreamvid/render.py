@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ from dreamvid.media.sinks import SINKS, open_sink
 from dreamvid.media.stills import FORMATS, Picture, fit, read_picture, write_picture
 from dreamvid.media.target import check_target
 from dreamvid.models import Model
-from dreamvid.models.spec import check_size
+from dreamvid.models.spec import SMALLEST_SIDE, check_size
 from dreamvid.ops import to_8bit
 from dreamvid.options import Size
 from dreamvid.pipeline import frames
@@ -34,7 +35,7 @@ def render_clip(
     """Makes an endless zoom into a picture, as a file.
 
     Args:
-      recipe: With a camera and a clip.
+      recipe: What to make.
       picture: The still it begins with.
       output: The clip to make.
       overwrite: Whether an existing file may be replaced.
@@ -44,10 +45,11 @@ def render_clip(
       DreamError: Something about the files, the network or the recipe will not do; `output` is
         then as it was before.
     """
-    assert recipe.clip is not None
     check_target(output, SINKS, overwrite)
     still = read_picture(picture)
+    check_size(still.size.width, still.size.height)
     size = recipe.clip.size or like(still.size, DEFAULT_SIZE)
+    recipe = replace(recipe, clip=replace(recipe.clip, size=size))  # as it will be remembered
     source = fit(still.flattened(), size)
     model = _load(recipe)
     settings = recipe.settings(picture.name, store.digest(recipe.general.model))
@@ -65,6 +67,7 @@ def render_still(recipe: Recipe, picture: Path, output: Path, overwrite: bool) -
     check_target(output, FORMATS, overwrite)
     still = read_picture(picture)
     check_size(still.size.width, still.size.height)
+    recipe = replace(recipe, clip=replace(recipe.clip, frames=1, size=still.size))
     model = _load(recipe)
     settings = recipe.settings(picture.name, store.digest(recipe.general.model))
     ((frame, _),) = frames(recipe, model, still.rgb)
@@ -72,18 +75,18 @@ def render_still(recipe: Recipe, picture: Path, output: Path, overwrite: bool) -
 
 
 def like(shape: Size, area: Size) -> Size:
-    """The even size of one's shape that has about the other's number of pixels.
+    """The even size that has one's shape and about the other's number of pixels.
 
     Args:
       shape: Gives the ratio of the sides.
       area: Gives the number of pixels.
 
     Returns:
-      A size with even sides.
+      A size with even sides, large enough to dream.
     """
     scale = math.sqrt(area.width * area.height / (shape.width * shape.height))
-    even = (2 * round(side * scale / 2) for side in (shape.width, shape.height))
-    return Size(*even)
+    width, height = (2 * round(side * scale / 2) for side in (shape.width, shape.height))
+    return Size(max(width, SMALLEST_SIDE), max(height, SMALLEST_SIDE))
 
 
 def _load(recipe: Recipe) -> Model:

@@ -74,7 +74,7 @@ def test_a_whole_number_is_a_number_too():
 @pytest.mark.parametrize("preset", [IMAGE, ZOOM])
 def test_every_default_can_be_written_and_read_again(preset: Any):
     for group in vars(preset).values():
-        for field in dataclasses.fields(group) if group else ():
+        for field in dataclasses.fields(group):
             value = getattr(group, field.name)
             assert value is None or parse(field, str(value)) == value
 

@@ -53,7 +53,7 @@ def test_each_frame_is_the_seed_of_the_next(model: Model):
 
 
 def test_a_still_is_a_clip_of_one_frame(model: Model):
-    ((frame, _),) = frames(Recipe(ascent=ASCENT), model, SOURCE)
+    ((frame, _),) = frames(recipe(1), model, SOURCE)
     assert frame.index == 0
     assert frame.image.shape == SOURCE.shape
 

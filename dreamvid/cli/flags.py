@@ -16,16 +16,19 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="The file to make."
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 
 
-def with_options(preset: Recipe) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command one flag for each option of a recipe.
+def with_options(
+    preset: Recipe, *names: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command one flag for each option in some groups of a recipe.
 
     Args:
-      preset: The recipe where the user says nothing; groups that are None get no flags.
+      preset: The recipe where the user says nothing.
+      names: The groups, for example "ascent".
 
     Returns:
       A decorator for a command whose first parameter is the recipe that the flags make.
     """
-    groups = {name: group for name, group in vars(preset).items() if group is not None}
+    groups = {name: getattr(preset, name) for name in names}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)

@@ -9,7 +9,7 @@ from dreamvid.cli.flags import Output, Overwrite, with_options
 from dreamvid.recipe import IMAGE, Recipe
 
 
-@with_options(IMAGE)
+@with_options(IMAGE, "general", "ascent")
 def command(
     recipe: Recipe,
     picture: Annotated[Path, typer.Argument(metavar="IMAGE", help="The picture to dream.")],

@@ -11,7 +11,7 @@ from dreamvid.paths import packaged
 from dreamvid.recipe import ZOOM, Recipe
 
 
-@with_options(ZOOM)
+@with_options(ZOOM, *vars(ZOOM))
 def command(
     recipe: Recipe,
     picture: Annotated[
@@ -28,7 +28,6 @@ def command(
     """
     from dreamvid.render import render_clip
 
-    assert recipe.clip
     source = picture or packaged("samples") / "sky.jpg"
     with Progress(recipe.clip.frames, "frames") as progress:
         render_clip(recipe, source, output, overwrite, lambda frame: progress.advance())

@@ -105,6 +105,7 @@ WRONG = {
     "truncated picture": (("zoom", "half.png", "-o", "out.mp4"), "half.png is not a picture"),
     "text for a picture": (("zoom", "text.png", "-o", "out.mp4"), "text.png is not a picture"),
     "folder for a picture": (("zoom", ".", "-o", "out.mp4"), ". is a folder"),
+    "a zoom into one pixel": (("zoom", "dot.png", "-o", "out.mp4"), "1x1 pixels is too small"),
     "one pixel": (("image", "dot.png", "-o", "out.png"), "1x1 pixels is too small"),
     "missing still": (("image", "none.png", "-o", "out.png"), "no picture at none.png"),
     "unwritable output": (("zoom", "in.png", "-o", "/proc/out.mp4"), "/proc/out.mp4 cannot be"),
