@@ -81,7 +81,7 @@ def ascend(
     """All steps of one octave; step i draws its jitter from fold_in(key, i).
 
     The loop is in the compiled program on an accelerator, where every call costs, and outside it on
-    a CPU, where XLA runs a loop's body on fewer threads (half the speed, measured).
+    a CPU, where XLA runs a loop's body on fewer threads (at less than half the speed, measured).
     """
     rate, jitter = float(ascent.rate), int(ascent.jitter)
     if jax.default_backend() != "cpu":

@@ -1,9 +1,9 @@
 """Renders: frames drained into files."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -18,19 +18,27 @@ from dreamvid.ops import to_8bit
 from dreamvid.options import Size
 from dreamvid.pipeline import frames
 from dreamvid.recipe import Recipe
-from dreamvid.types import Frame
 
 DEFAULT_SIZE = Size(640, 360)
 """A clip has as many pixels as this where the user names no size."""
 
 _to_8bit = jax.jit(to_8bit)
 
-OnFrame = Callable[[Frame], None]
-"""Told of each frame when it is in the sink; for progress."""
+
+class Watcher(Protocol):
+    """Told how a render goes on."""
+
+    def begin(self, task: str) -> None:
+        """All has been checked, and the work on `task` begins."""
+        ...
+
+    def advance(self) -> None:
+        """Another frame is finished."""
+        ...
 
 
 def render_clip(
-    recipe: Recipe, picture: Path, output: Path, overwrite: bool, on_frame: OnFrame
+    recipe: Recipe, picture: Path, output: Path, overwrite: bool, watcher: Watcher
 ) -> None:
     """Makes an endless zoom into a picture, as a file.
 
@@ -39,7 +47,7 @@ def render_clip(
       picture: The still it begins with.
       output: The clip to make.
       overwrite: Whether an existing file may be replaced.
-      on_frame: Called after each frame.
+      watcher: Told of the beginning and of each frame.
 
     Raises:
       DreamError: Something about the files, the network or the recipe will not do; `output` is
@@ -54,12 +62,15 @@ def render_clip(
     model = _load(recipe)
     settings = recipe.settings(picture.name, store.digest(recipe.general.model))
     with open_sink(output, size, recipe.clip.fps, settings, overwrite) as sink:
+        watcher.begin(_task(recipe))
         for frame, _ in frames(recipe, model, source):
             sink.write(np.asarray(_to_8bit(frame.image)))
-            on_frame(frame)
+            watcher.advance()
 
 
-def render_still(recipe: Recipe, picture: Path, output: Path, overwrite: bool) -> None:
+def render_still(
+    recipe: Recipe, picture: Path, output: Path, overwrite: bool, watcher: Watcher
+) -> None:
     """Dreams one picture at its own size, as a file; its alpha is kept.
 
     Args and Raises: as `render_clip`.
@@ -70,8 +81,10 @@ def render_still(recipe: Recipe, picture: Path, output: Path, overwrite: bool) -
     recipe = replace(recipe, clip=replace(recipe.clip, frames=1, size=still.size))
     model = _load(recipe)
     settings = recipe.settings(picture.name, store.digest(recipe.general.model))
+    watcher.begin(_task(recipe))
     ((frame, _),) = frames(recipe, model, still.rgb)
     write_picture(output, Picture(np.asarray(frame.image), still.alpha), settings, overwrite)
+    watcher.advance()
 
 
 def like(shape: Size, area: Size) -> Size:
@@ -87,6 +100,10 @@ def like(shape: Size, area: Size) -> Size:
     scale = math.sqrt(area.width * area.height / (shape.width * shape.height))
     width, height = (2 * round(side * scale / 2) for side in (shape.width, shape.height))
     return Size(max(width, SMALLEST_SIDE), max(height, SMALLEST_SIDE))
+
+
+def _task(recipe: Recipe) -> str:
+    return f"dreaming {recipe.clip.size} pixels at {recipe.ascent.layer}"
 
 
 def _load(recipe: Recipe) -> Model:

@@ -1,6 +1,6 @@
 """The words of the library: what goes from room to room.
 
-Everywhere but in `media/` and the drawing of masks, a picture is RGB in [0, 1], as encoded (sRGB
+Everywhere but in `media/`, a picture is RGB in [0, 1], as encoded (sRGB
 values, not linear light), float32, height first.
 """
 

@@ -1,5 +1,6 @@
 """The command line: a Typer app, a module a command. Nothing here imports JAX before it must."""
 
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -43,8 +44,9 @@ def main() -> NoReturn:
     except typer.TyperException as error:  # a flag or argument that Typer refuses
         code = complain(error.format_message())
     if code == 128 + signal.SIGINT:
-        print("dreamvid: interrupted; no file was written", file=sys.stderr)
-        code = INTERRUPTED
+        print("dreamvid: interrupted; no file was written", file=sys.stderr, flush=True)
+        # At once: JAX's threads may still be at work, and crash when Python is taken down first.
+        os._exit(INTERRUPTED)
     sys.exit(code)
 
 

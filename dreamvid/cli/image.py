@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dreamvid.cli.flags import Output, Overwrite, with_options
+from dreamvid.cli.progress import Progress
 from dreamvid.recipe import IMAGE, Recipe
 
 
@@ -20,7 +21,8 @@ def command(
     """Dream a still at its own size. PNG, JPEG, WebP and TIFF are written; transparency is kept."""
     from dreamvid.render import render_still
 
-    render_still(recipe, picture, output, overwrite)
+    with Progress(1) as progress:
+        render_still(recipe, picture, output, overwrite, progress)
     print(output)
 
 

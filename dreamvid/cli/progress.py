@@ -8,35 +8,45 @@ QUIET_SECONDS = 5.0
 
 
 class Progress:
-    """Counts the finished parts of a job; a context manager."""
+    """Shows how many frames of a render are finished; a context manager.
 
-    def __init__(self, total: int, what: str):
-        """Args: the number of parts, and what they are called, for example "frames"."""
-        self._total, self._what = total, what
+    Args:
+      total: The number of frames.
+    """
+
+    def __init__(self, total: int):
+        self._total = total
         self._done = 0
-        self._began = self._told = time.monotonic()
-        self._bar = _Bar(total) if sys.stderr.isatty() else None
+        self._began = self._told = 0.0
+        self._bar: _Bar | None = None
 
     def __enter__(self) -> "Progress":
-        if self._bar:
-            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar:
             self._bar.stop()
 
+    def begin(self, task: str) -> None:
+        """Says what is being done; the first frame may take a while to compile."""
+        if sys.stderr.isatty():
+            self._bar = _Bar(f"{task}, compiling", self._total)
+        else:
+            print(task, file=sys.stderr, flush=True)
+
     def advance(self) -> None:
-        """Another part is finished."""
+        """Another frame is finished."""
         now = time.monotonic()
         if self._done == 0:
-            # The first part waited for the compiler, which would spoil the rate.
+            # The first frame waited for the compiler, which would spoil the rate.
             self._began = now
         self._done += 1
-        line = f"{self._done} of {self._total} {self._what}{self._pace(now - self._began)}"
+        line = f"{self._done} of {self._total} frames{self._pace(now - self._began)}"
         if self._bar:
             self._bar.show(self._done, line)
-        elif now - self._told > QUIET_SECONDS or self._done in (1, self._total):
+        elif self._total > 1 and (
+            now - self._told > QUIET_SECONDS or self._done in (1, self._total)
+        ):
             self._told = now
             print(line, file=sys.stderr, flush=True)
 
@@ -45,19 +55,20 @@ class Progress:
             return ""
         rate = (self._done - 1) / seconds
         left = round((self._total - self._done) / rate)
-        return f", {rate:.2f} {self._what}/s, {left // 60}:{left % 60:02d} left"
+        return f", {rate:.2f} frames/s, {left // 60}:{left % 60:02d} left"
 
 
 class _Bar:
-    def __init__(self, total: int):
+    def __init__(self, task: str, total: int):
         from rich.console import Console
         from rich.progress import BarColumn, SpinnerColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
         columns = SpinnerColumn(), BarColumn(), TextColumn("{task.description}")
         self._rich = RichProgress(*columns, console=Console(stderr=True))
-        self._task = self._rich.add_task("compiling for the first frame", total=total)
-        self.start, self.stop = self._rich.start, self._rich.stop
+        self._task = self._rich.add_task(task, total=total)
+        self._rich.start()
+        self.stop = self._rich.stop
 
     def show(self, done: int, line: str) -> None:
         self._rich.update(self._task, completed=done, description=line)

@@ -29,8 +29,8 @@ def command(
     from dreamvid.render import render_clip
 
     source = picture or packaged("samples") / "sky.jpg"
-    with Progress(recipe.clip.frames, "frames") as progress:
-        render_clip(recipe, source, output, overwrite, lambda frame: progress.advance())
+    with Progress(recipe.clip.frames) as progress:
+        render_clip(recipe, source, output, overwrite, progress)
     print(output)
 
 

@@ -53,7 +53,7 @@ class Conv(nnx.Module):
         """(n, h, w, c) -> (n, h', w', c')."""
         kernel = self.kernel[...]
         if kernel.shape[:2] == (1, 1):
-            # One matrix product: a tenth of a step quicker on the CPU than the same convolution.
+            # A matrix product: at full width the CPU is quicker at it than at the convolution.
             return jnp.einsum("nhwi,io->nhwo", x, kernel[0, 0]) + self.bias[...]
         size, stride = kernel.shape[0], self.stride
         pads = [padding_of(self.padding, side, size, stride) for side in x.shape[1:3]]
@@ -66,7 +66,8 @@ class Conv(nnx.Module):
 def max_pool(x: jax.Array, kernel: int, stride: int, padding: Padding) -> jax.Array:
     """Max-pool of (n, h, w, c), as a maximum of shifted slices along one axis and then the other.
 
-    On the CPU that is much quicker than `reduce_window` and its select-and-scatter gradient.
+    On a CPU that makes a whole step of the ascent 2.5 times as quick as with `reduce_window` and
+    its select-and-scatter gradient (measured on two cores, 640x360 to mixed4c).
     Where several positions tie, one of them takes the whole gradient, as in Caffe, TensorFlow and
     PyTorch; `jnp.maximum` would share it, which shows on flat pictures.
     """

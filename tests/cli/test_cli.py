@@ -54,7 +54,7 @@ def test_zoom_makes_a_clip_that_tells_how_it_was_made(folder: Path, run: Run):
     words = ("zoom", "in.png", "-o", "out.mp4", "--model", "tiny.safetensors", *QUICK)
     code, out, errors = run(*words, "--frames", "3", "--size", "32x24", "--seed", "5")
     assert (code, out) == (0, "out.mp4\n")
-    assert errors.splitlines()[0] == "1 of 3 frames"
+    assert errors.splitlines()[:2] == ["dreaming 32x24 pixels at mixed3a", "1 of 3 frames"]
     assert errors.splitlines()[-1].startswith("3 of 3 frames, ")
     assert count_frames(Path("out.mp4")) == 3
     settings = read_settings(Path("out.mp4"))
@@ -190,6 +190,7 @@ def test_killing_it_half_way_leaves_no_half_written_clip(
     command = [sys.executable, "-c", start, *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
+        assert process.stderr.readline().startswith("dreaming")
         assert process.stderr.readline() == "1 of 1000000 frames\n"
         time.sleep(0.5)  # some frames more
         process.send_signal(how)
