@@ -4,7 +4,6 @@ Source: google/deepdream, `dream.ipynb`, 2015; the names and the arithmetic are 
 """
 
 from functools import partial
-from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -62,17 +61,19 @@ def octave_sizes(
     """The (height, width) of each octave, the picture's own first.
 
     Each is the one before divided by the octave scale and rounded. No side falls below `smallest`
-    pixels, which a layer needs for one position, or below what the network needs; octaves that
-    would be the same size twice are left out.
+    pixels, which a layer needs for one position, or below what the network needs; where that leaves
+    nothing to shrink, the octaves end.
     """
     sizes = [(height, width)]
     floor = max(smallest, SMALLEST_SIDE)
     for _ in range(ascent.octaves - 1):
-        smaller = tuple(
+        rows, columns = (
             min(side, max(round(side / ascent.octave_scale), floor)) for side in sizes[-1]
         )
-        sizes.append((smaller[0], smaller[1]))
-    return sizes[:1] + [small for large, small in pairwise(sizes) if small != large]
+        if (rows, columns) == sizes[-1]:
+            break
+        sizes.append((rows, columns))
+    return sizes
 
 
 def ascend(

@@ -5,7 +5,6 @@ its dataclass is made, before anything compiles.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -58,13 +57,24 @@ class Size:
         return f"{self.width}x{self.height}"
 
 
+def read_rate(text: str) -> Fraction:
+    """Reads "30", "29.97" or "30000/1001".
+
+    Raises:
+      ValueError: It is no such text, or longer than a rate has any reason to be.
+    """
+    if len(text) > 24 or "e" in text.lower():  # a Fraction of "1e999999999" takes for ever
+        raise ValueError
+    return Fraction(text)
+
+
 # How each kind of value is read from text, and what it is called when that fails.
 KINDS: dict[Any, tuple[Callable[[str], Any], str]] = {
     int: (int, "a whole number"),
     float: (float, "a number"),
     str: (str, "a name"),
     Size: (Size.parse, "a size such as 640x360"),
-    Fraction: (Fraction, "a number such as 30 or 30000/1001"),
+    Fraction: (read_rate, "a number such as 30 or 30000/1001"),
 }
 
 
@@ -118,22 +128,26 @@ def _check(field: dataclasses.Field, value: Any) -> None:
     bounds = field.metadata
     for number in numbers if kind is not str else ():
         if (
-            not math.isfinite(number)
-            or (bounds["low"] is not None and number < bounds["low"])
+            (bounds["low"] is not None and number < bounds["low"])
             or (bounds["above"] is not None and number <= bounds["above"])
             or (bounds["high"] is not None and number > bounds["high"])
+            or number != number  # not a number
         ):
             raise _refusal(field, value)
 
 
 def _refusal(field: dataclasses.Field, value: Any) -> OptionError:
-    bounds = {"low": "at least", "above": "above", "high": "at most"}
-    needed = KINDS[kind_of(field)][1] + "".join(
-        f", {words} {field.metadata[name]:g}"
-        for name, words in bounds.items()
-        if field.metadata[name] is not None
-    )
-    return OptionError(f"{flag(field)} is {value}: it must be {needed}")
+    kind = kind_of(field)
+    needed = KINDS[kind][1] + (", each side" if kind is Size else "")
+    low, above, high = (field.metadata[name] for name in ("low", "above", "high"))
+    if low is not None and high is not None:
+        needed += f" from {low} to {high}"
+    elif low is not None:
+        needed += f" of at least {low}"
+    elif above is not None:
+        needed += f" above {above}" + (f" and up to {high}" if high is not None else "")
+    written = repr(value) if isinstance(value, str) else value
+    return OptionError(f"{flag(field)} is {written}: it must be {needed}")
 
 
 @dataclass(frozen=True)
@@ -141,7 +155,7 @@ class General(Options):
     """What every render needs."""
 
     model: str = option("builtin", "Network: builtin, or a .safetensors file.")
-    seed: int = option(0, "Randomness; the same seed gives the same frames.", low=0)
+    seed: int = option(0, "Randomness; the same seed gives the same frames.", low=0, high=2**32 - 1)
 
 
 @dataclass(frozen=True)
@@ -149,11 +163,17 @@ class Ascent(Options):
     """The gradient ascent. The defaults are the 2015 program's: the preset "classic"."""
 
     layer: str = option("mixed4c", "Layer of the network to dream of; see: dreamvid layers.")
-    steps: int = option(10, "Steps of the ascent in each octave.", low=1)
-    rate: float = option(1.5, "Mean change a step makes to a pixel, in 8-bit levels.", above=0)
-    octaves: int = option(4, "Scales to dream at, the picture's own among them.", low=1)
-    octave_scale: float = option(1.4, "Size of each octave over the next smaller one.", above=1)
-    jitter: int = option(32, "Largest random shift of the picture in a step, in pixels.", low=0)
+    steps: int = option(10, "Steps of the ascent in each octave.", low=1, high=100_000)
+    rate: float = option(
+        1.5, "Mean change a step makes to a pixel, in 8-bit levels.", above=0, high=255
+    )
+    octaves: int = option(4, "Scales to dream at, the picture's own among them.", low=1, high=100)
+    octave_scale: float = option(
+        1.4, "Size of each octave over the next smaller one.", above=1, high=10
+    )
+    jitter: int = option(
+        32, "Largest random shift of the picture in a step, in pixels.", low=0, high=10_000
+    )
 
 
 @dataclass(frozen=True)
@@ -164,8 +184,12 @@ class Camera(Options):
     frame rate.
     """
 
-    zoom: float = option(1.02, "Growth of the picture in 1/30 s; below 1 zooms out.", above=0)
-    angle: float = option(0.3, "Turn in 1/30 s, in degrees; positive is counter-clockwise.")
+    zoom: float = option(
+        1.02, "Growth of the picture in 1/30 s; below 1 zooms out.", low=0.1, high=10
+    )
+    angle: float = option(
+        0.3, "Turn in 1/30 s, in degrees; positive is counter-clockwise.", low=-360, high=360
+    )
 
 
 @dataclass(frozen=True)
@@ -184,11 +208,12 @@ class Anchors(Options):
 class Clip(Options):
     """The shape of the clip."""
 
-    frames: int = option(90, "Length of the clip, in frames.", low=1)
-    fps: Fraction = option(Fraction(30), "Frames a second.", above=0)
+    frames: int = option(90, "Length of the clip, in frames.", low=1, high=10**9)
+    fps: Fraction = option(Fraction(30), "Frames a second.", low=0.1, high=1000)
     size: Size | None = option(
         None,
         "Width x height in even pixels; the picture is scaled and cut to fill it.",
         low=16,
+        high=16384,
         unset="the picture's shape, of 640x360's area",
     )

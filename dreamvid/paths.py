@@ -1,6 +1,10 @@
-"""Where the files that ship with dreamvid lie."""
+"""Where the files that ship with dreamvid lie, and what lies where a user points."""
 
+import stat
 from pathlib import Path
+from typing import Literal
+
+from dreamvid.errors import MediaError
 
 PACKAGE = Path(__file__).parent
 
@@ -12,3 +16,21 @@ def packaged(folder: str) -> Path:
     """
     inside = PACKAGE / folder
     return inside if inside.is_dir() else PACKAGE.parent / folder
+
+
+def what_is_at(path: Path) -> Literal["file", "folder", "nothing", "device"]:
+    """What a path leads to, links followed; "device" is all that is neither file nor folder.
+
+    Raises:
+      MediaError: The path cannot be followed: it is too long, closed to us, a ring of links.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "nothing"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(f"{path} cannot be reached: {reason}") from None
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "file" if stat.S_ISREG(mode) else "device"

@@ -1,6 +1,8 @@
 """Renders: frames drained into files."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -9,8 +11,16 @@ import jax
 import numpy as np
 
 from dreamvid.checkpoints import store
+from dreamvid.errors import DreamError
 from dreamvid.media.sinks import SINKS, open_sink
-from dreamvid.media.stills import FORMATS, Picture, fit, read_picture, write_picture
+from dreamvid.media.stills import (
+    FORMATS,
+    Picture,
+    check_extent,
+    fit,
+    read_picture,
+    write_picture,
+)
 from dreamvid.media.target import check_target
 from dreamvid.models import Model
 from dreamvid.models.spec import SMALLEST_SIDE, check_size
@@ -55,17 +65,18 @@ def render_clip(
     """
     check_target(output, SINKS, overwrite)
     still = read_picture(picture)
-    check_size(still.size.width, still.size.height)
+    check_size(still.size.width, still.size.height, str(picture))
     size = recipe.clip.size or like(still.size, DEFAULT_SIZE)
     recipe = replace(recipe, clip=replace(recipe.clip, size=size))  # as it will be remembered
     source = fit(still.flattened(), size)
     model = _load(recipe)
     settings = recipe.settings(picture.name, store.digest(recipe.general.model))
     with open_sink(output, size, recipe.clip.fps, settings, overwrite) as sink:
-        watcher.begin(_task(recipe))
-        for frame, _ in frames(recipe, model, source):
-            sink.write(np.asarray(_to_8bit(frame.image)))
-            watcher.advance()
+        watcher.begin(_task(recipe, size))
+        with _enough_memory(size):
+            for frame, _ in frames(recipe, model, source):
+                sink.write(np.asarray(_to_8bit(frame.image)))
+                watcher.advance()
 
 
 def render_still(
@@ -77,13 +88,16 @@ def render_still(
     """
     check_target(output, FORMATS, overwrite)
     still = read_picture(picture)
-    check_size(still.size.width, still.size.height)
-    recipe = replace(recipe, clip=replace(recipe.clip, frames=1, size=still.size))
+    check_size(still.size.width, still.size.height, str(picture))
+    check_extent(output, still.size)
+    recipe = replace(recipe, clip=replace(recipe.clip, frames=1))
     model = _load(recipe)
     settings = recipe.settings(picture.name, store.digest(recipe.general.model))
-    watcher.begin(_task(recipe))
-    ((frame, _),) = frames(recipe, model, still.rgb)
-    write_picture(output, Picture(np.asarray(frame.image), still.alpha), settings, overwrite)
+    watcher.begin(_task(recipe, still.size))
+    with _enough_memory(still.size):
+        ((frame, _),) = frames(recipe, model, still.rgb)
+        dreamed = np.asarray(frame.image)
+    write_picture(output, Picture(dreamed, still.alpha), settings, overwrite)
     watcher.advance()
 
 
@@ -102,11 +116,28 @@ def like(shape: Size, area: Size) -> Size:
     return Size(max(width, SMALLEST_SIDE), max(height, SMALLEST_SIDE))
 
 
-def _task(recipe: Recipe) -> str:
-    return f"dreaming {recipe.clip.size} pixels at {recipe.ascent.layer}"
+def _task(recipe: Recipe, size: Size) -> str:
+    return f"dreaming {size} pixels at {recipe.ascent.layer}"
+
+
+@contextlib.contextmanager
+def _enough_memory(size: Size) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            raise DreamError(
+                f"dreaming {size} pixels takes more memory than there is: choose a smaller size"
+            ) from None
+        raise
 
 
 def _load(recipe: Recipe) -> Model:
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter where it must not use the CPU
+        reason = str(error) or "none of the kind that JAX_PLATFORMS names"
+        raise DreamError(f"JAX finds no device ({reason}): unset JAX_PLATFORMS") from None
     model = store.load(recipe.general.model)
     model.layer(recipe.ascent.layer)  # raises where there is none
     return model

@@ -207,7 +207,7 @@ def test_octaves_are_clamped_and_none_comes_twice():
 
 
 def test_what_cannot_be_dreamed_is_refused_before_compiling(model: Model):
-    with pytest.raises(DreamError, match="too small"):
+    with pytest.raises(DreamError, match="too few to dream"):
         dream(model, jnp.zeros((1, 1, 3)), OBJECTIVE, Ascent(), KEY)
     with pytest.raises(DreamError, match="Did you mean 'mixed4"):
         dream(model, random_picture(16, 16), Layer("mixed4x"), Ascent(), KEY)

@@ -22,6 +22,7 @@ def read(path: Path) -> Model:
       WeightsError: The file is damaged, has no spec, or its tensors do not fit the spec.
     """
     try:
+        path.open("rb").close()  # safe_open calls a file that we may not read missing
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             if FIELD not in metadata:

@@ -6,7 +6,7 @@ from pathlib import Path
 from dreamvid.checkpoints import safetensors
 from dreamvid.errors import WeightsError
 from dreamvid.models import Model
-from dreamvid.paths import packaged
+from dreamvid.paths import packaged, what_is_at
 from dreamvid.registry import unknown_name
 
 BUILTIN = ("builtin",)
@@ -27,13 +27,14 @@ def find(name_or_path: str | Path) -> Path:
     if text in BUILTIN:
         return packaged("weights") / f"{text}.safetensors"
     path = Path(text)
-    if path.is_dir():
-        raise WeightsError(f"{path} is a folder, not a network: name a .safetensors file in it")
+    lies = what_is_at(path)
+    if lies in ("folder", "device"):
+        raise WeightsError(f"{path} is a {lies}, not a network: name a .safetensors file")
     if path.suffix == ".safetensors":
-        if not path.exists():
+        if lies == "nothing":
             raise WeightsError(f"no network at {path}: check the path, or use --model builtin")
         return path
-    if path.exists():
+    if lies == "file":
         raise WeightsError(f"{path} is not a network: dreamvid reads .safetensors files")
     see = f"Known: {', '.join(BUILTIN)}, or the path of a .safetensors file"
     raise unknown_name("network", text, BUILTIN, see)

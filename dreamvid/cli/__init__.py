@@ -1,50 +1,61 @@
 """The command line: a Typer app, a module a command. Nothing here imports JAX before it must."""
 
+import io
 import os
-import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from dreamvid.cli import image, layers, settings, zoom
+from dreamvid import __version__
+from dreamvid.cli import image, layers, settings, signals, zoom
 from dreamvid.errors import DreamError
-
-app = typer.Typer(
-    help="Turn pictures into DeepDream animations.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for module in (zoom, image, layers, settings):
-    app.command()(module.command)
 
 DONE, BUG, USER, INTERRUPTED = 0, 1, 2, 3
 """The exit codes; a bug shows its traceback."""
 
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+for module in (zoom, image, layers, settings):
+    app.command()(module.command)
+
 
 @app.callback(invoke_without_command=True)
-def options(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
     """Turn pictures into DeepDream animations."""
     if version:
-        from dreamvid import __version__
-
         print(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def main() -> NoReturn:
     """The console script `dreamvid`."""
-    # As Ctrl-C does, so that what is half-written is cleared away.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signals.catch()
+    if sys.stderr is None:  # closed by whoever started us
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for any name of a file
     try:
         code = app(standalone_mode=False)
     except DreamError as error:
         code = complain(str(error))
     except typer.TyperException as error:  # a flag or argument that Typer refuses
-        code = complain(error.format_message())
-    if code == 128 + signal.SIGINT:
-        print("dreamvid: interrupted; no file was written", file=sys.stderr, flush=True)
+        code = complain(f"{error.format_message().rstrip('.')}. See: dreamvid --help")
+    except (Exception, KeyboardInterrupt):
+        # An import that is interrupted may raise an error of its own.
+        if not signals.asked_to_stop():
+            raise
+        code = INTERRUPTED
+    if code and signals.asked_to_stop():
+        print("dreamvid: interrupted; no unfinished file is left", file=sys.stderr, flush=True)
         # At once: JAX's threads may still be at work, and crash when Python is taken down first.
         os._exit(INTERRUPTED)
     sys.exit(code)
@@ -52,5 +63,5 @@ def main() -> NoReturn:
 
 def complain(message: str) -> int:
     """Prints one line about the user's input; returns the exit code that goes with it."""
-    print("dreamvid:", " ".join(message.split()), file=sys.stderr)
+    print("dreamvid:", " ".join(message.splitlines()), file=sys.stderr)
     return USER

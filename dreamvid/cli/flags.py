@@ -56,7 +56,7 @@ def _parameter(field: dataclasses.Field, group: Options) -> inspect.Parameter:
     shown = typer.Option(
         flag(field),
         help=field.metadata["help"],
-        metavar=kind_of(field).__name__.upper(),
+        metavar=f"<{kind_of(field).__name__.lower()}>",
         show_default=field.metadata["unset"] if default is None else True,
     )
     return inspect.Parameter(

@@ -1,7 +1,10 @@
 """Progress of a long job: a bar on a terminal, plain lines in a pipe. All on standard error."""
 
+import contextlib
 import sys
 import time
+
+from dreamvid.cli import signals
 
 QUIET_SECONDS = 5.0
 """Least time between two plain lines."""
@@ -29,13 +32,15 @@ class Progress:
 
     def begin(self, task: str) -> None:
         """Says what is being done; the first frame may take a while to compile."""
+        signals.check()
         if sys.stderr.isatty():
             self._bar = _Bar(f"{task}, compiling", self._total)
         else:
-            print(task, file=sys.stderr, flush=True)
+            _say(task)
 
     def advance(self) -> None:
         """Another frame is finished."""
+        signals.check()
         now = time.monotonic()
         if self._done == 0:
             # The first frame waited for the compiler, which would spoil the rate.
@@ -48,7 +53,7 @@ class Progress:
             now - self._told > QUIET_SECONDS or self._done in (1, self._total)
         ):
             self._told = now
-            print(line, file=sys.stderr, flush=True)
+            _say(line)
 
     def _pace(self, seconds: float) -> str:
         if self._done < 2:
@@ -56,6 +61,12 @@ class Progress:
         rate = (self._done - 1) / seconds
         left = round((self._total - self._done) / rate)
         return f", {rate:.2f} frames/s, {left // 60}:{left % 60:02d} left"
+
+
+def _say(line: str) -> None:
+    # A render goes on where nobody can hear of it.
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 class _Bar:

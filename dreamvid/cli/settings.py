@@ -8,7 +8,9 @@ import typer
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A clip or picture that dreamvid made.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A clip or picture that dreamvid made.")
+    ],
 ) -> None:
     """Print the settings, seed and network that a finished file was made with, as JSON."""
     from dreamvid.media.probe import read_settings

@@ -9,6 +9,7 @@ from av.error import FFmpegError
 
 from dreamvid.errors import MediaError
 from dreamvid.media import stills
+from dreamvid.paths import what_is_at
 
 
 def count_frames(path: Path) -> int:
@@ -18,7 +19,7 @@ def count_frames(path: Path) -> int:
       MediaError: The file is no readable clip.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             pictures = container.demux(*container.streams.video[:1])
             return sum(packet.size > 0 for packet in pictures) if container.streams.video else 0
     except FFmpegError as error:
@@ -31,10 +32,12 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
       MediaError: There is no such file, or it carries no settings of dreamvid's.
     """
-    if not path.is_file():
-        raise MediaError(f"no file at {path}: check the path")
+    lies = what_is_at(path)
+    if lies != "file":
+        found = "there is nothing" if lies == "nothing" else f"there is a {lies}"
+        raise MediaError(f"no file at {path}, {found}: check the path")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             text = container.metadata.get("comment")
     except FFmpegError:
         text = None

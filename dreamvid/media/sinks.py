@@ -79,23 +79,32 @@ class Mp4Sink:
             raise MediaError(f"size {size} has an odd side, which H.264 cannot have: use {even}")
         self._path = path
         self._written = 0
-        # A file, since a pipe that nobody reads would fill up and stop ffmpeg.
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
+        command = ["-hide_banner", "-loglevel", "error", "-y"]
         command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", str(size), "-r", str(fps)]
         command += ["-i", "pipe:0", "-c:v", "libx264", "-preset", "medium", "-crf", "18"]
         command += ["-vf", "scale=flags=accurate_rnd+full_chroma_int:out_color_matrix=bt709"
                     ":out_range=tv,format=yuv420p,setparams=color_primaries=bt709"
                     ":color_trc=bt709:colorspace=bt709:range=tv"]  # fmt: skip
         command += ["-movflags", "+faststart", "-metadata", f"comment={json.dumps(settings)}"]
-        self._process = subprocess.Popen(
-            [*command, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._log,
-            # A Ctrl-C on the terminal is ours to handle, not the encoder's.
-            start_new_session=True,
-        )
+        # Absolute, since a colon in a relative name would make its beginning a protocol.
+        command += [str(path.absolute())]
+        # A file, since a pipe that nobody reads would fill up and stop ffmpeg.
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            self._process = subprocess.Popen(
+                [imageio_ffmpeg.get_ffmpeg_exe(), *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                # A Ctrl-C on the terminal is ours to handle, not the encoder's.
+                start_new_session=True,
+            )
+        except (RuntimeError, OSError) as error:
+            self._log.close()
+            raise MediaError(
+                f"ffmpeg cannot be started ({error}): reinstall imageio-ffmpeg, "
+                "or let IMAGEIO_FFMPEG_EXE name one"
+            ) from None
 
     def write(self, frame: np.ndarray) -> None:
         """Hands a frame to ffmpeg, waiting while it is behind: see `Sink`."""

@@ -13,18 +13,32 @@ from PIL import Image as Pillow
 from dreamvid.errors import MediaError
 from dreamvid.media.target import replacing
 from dreamvid.options import Size
+from dreamvid.paths import what_is_at
 
+
+@dataclass(frozen=True)
+class Format:
+    """How a kind of still is written."""
+
+    options: dict[str, Any]
+    """What Pillow is told."""
+    largest_side: int = 2**31 - 1
+    """Pixels; the format has no room for more."""
+
+
+_JPEG = Format({"quality": 95, "subsampling": 0}, largest_side=65500)
+_TIFF = Format({"compression": "tiff_adobe_deflate"})
 FORMATS = {
-    ".png": {},
-    ".jpg": {"quality": 95, "subsampling": 0},
-    ".jpeg": {"quality": 95, "subsampling": 0},
-    ".webp": {"quality": 95},
-    ".tif": {"compression": "tiff_adobe_deflate"},
-    ".tiff": {"compression": "tiff_adobe_deflate"},
+    ".png": Format({}),
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".webp": Format({"quality": 95}, largest_side=16383),
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
 }
-"""Extension -> how it is written."""
-ORIENTATION, DESCRIPTION = 0x0112, 0x010E
-"""EXIF tags: how the picture is turned, and the text that holds our settings."""
+"""Extension -> format."""
+DESCRIPTION = 0x010E
+"""The EXIF tag of the text that holds our settings."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +71,11 @@ def read_picture(path: Path) -> Picture:
     Raises:
       MediaError: There is no such file, or it is no whole picture.
     """
-    if not path.exists():
+    lies = what_is_at(path)
+    if lies == "nothing":
         raise MediaError(f"no picture at {path}: check the path")
-    if path.is_dir():
-        raise MediaError(f"{path} is a folder, not a picture: name a file in it")
+    if lies != "file":
+        raise MediaError(f"{path} is a {lies}, not a picture: name a file")
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -68,14 +83,22 @@ def read_picture(path: Path) -> Picture:
     if not data:
         raise MediaError(f"{path} is empty: it holds no picture")
     try:
-        with iio.imopen(data, "r", plugin="pillow") as file:
+        opened = iio.imopen(data, "r", plugin="pillow")
+    except Exception:  # Pillow raises nearly every kind, here and below
+        known = "PNG, JPEG, WebP and TIFF are"
+        raise MediaError(f"{path} is not a picture of a known format: {known}") from None
+    with opened as file:
+        try:
+            values = file.properties(index=0).dtype
             # Decoded in any case: Pillow, unlike OpenCV, refuses a picture that breaks off.
             pixels = file.read(index=0, mode="RGBA")  # pyright: ignore[reportCallIssue]
             facts = file.metadata(index=0, exclude_applied=False)
-    except Exception as error:  # Pillow raises nearly every kind on damaged files
-        reason = str(error).split("\n")[0].split("<")[0].strip() or type(error).__name__
-        raise MediaError(f"{path} is not a picture that can be read: {reason}") from None
+        except Exception as error:
+            reason = str(error).split("\n")[0].split("<")[0].strip() or type(error).__name__
+            raise MediaError(f"{path} is damaged: {reason}. Save it anew") from None
     deep = _read_deep(data)
+    if deep is None and values not in (np.uint8, np.bool_):
+        raise MediaError(f"{path} holds {values} values: save it with 8 or 16 bits a channel")
     pixels = upright(pixels if deep is None else deep, facts.get("Orientation", 1))
     values = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
     opaque = pixels.shape[2] == 3 or bool((values[..., 3] == 1.0).all())
@@ -120,7 +143,8 @@ def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
     """
     height, width = pixels.shape[:2]
     scale = max(size.width / width, size.height / height)
-    cut = min(width, round(size.width / scale)), min(height, round(size.height / scale))
+    cut = [max(round(side / scale), 1) for side in (size.width, size.height)]
+    cut = [min(cut[0], width), min(cut[1], height)]
     left, top = (width - cut[0]) // 2, (height - cut[1]) // 2
     kept = pixels[top : top + cut[1], left : left + cut[0]]
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -147,12 +171,34 @@ def write_picture(path: Path, picture: Picture, settings: dict[str, Any], overwr
     pixels = np.round(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
     exif = Pillow.Exif()
     exif[DESCRIPTION] = json.dumps(settings)
+    suffix = path.suffix.lower()
+    # Into memory first, where encoders cannot trip over a full disk.
+    encoded = iio.imwrite(
+        "<bytes>",
+        pixels,
+        plugin="pillow",
+        extension=suffix,
+        exif=exif.tobytes(),
+        **FORMATS[suffix].options,
+    )
     with replacing(path, overwrite) as scratch:
         try:
-            how = FORMATS[path.suffix.lower()]
-            iio.imwrite(scratch, pixels, plugin="pillow", exif=exif.tobytes(), **how)
+            scratch.write_bytes(encoded)
         except OSError as error:
-            raise MediaError(f"output {path} cannot be written: {error}") from None
+            raise MediaError(f"output {path} cannot be written: {error.strerror}") from None
+
+
+def check_extent(path: Path, size: Size) -> None:
+    """Refuses a picture larger than the format of `path` can hold.
+
+    Raises:
+      MediaError: It is.
+    """
+    largest = FORMATS[path.suffix.lower()].largest_side
+    if max(size.width, size.height) > largest:
+        raise MediaError(
+            f"output {path} cannot hold {size} pixels, only {largest} on a side: choose .png"
+        )
 
 
 def read_settings(path: Path) -> str | None:

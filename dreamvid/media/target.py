@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dreamvid.errors import MediaError
+from dreamvid.paths import what_is_at
 
 
 def check_target(path: Path, formats: Iterable[str], overwrite: bool) -> None:
@@ -20,15 +22,17 @@ def check_target(path: Path, formats: Iterable[str], overwrite: bool) -> None:
       MediaError: The extension is another, the folder is missing or closed to us, the path is a
         folder, or the file exists and may not be replaced.
     """
-    if path.is_dir():
-        raise MediaError(f"output {path} is a folder: name a file in it")
     known = list(formats)
+    if what_is_at(path) == "folder":
+        raise MediaError(f"output {path} is a folder: name a file in it")
     if path.suffix.lower() not in known:
         have = f"extension {path.suffix!r}" if path.suffix else "no extension"
         raise MediaError(f"output {path} has {have}: dreamvid writes {', '.join(known)} here")
-    if not path.parent.is_dir():
-        raise MediaError(f"output folder {path.parent} does not exist: make it first")
-    if path.exists() and not overwrite:
+    parent = what_is_at(path.parent)
+    if parent != "folder":
+        trouble = "does not exist: make it first" if parent == "nothing" else "is not a folder"
+        raise MediaError(f"output folder {path.parent} {trouble}")
+    if what_is_at(path) != "nothing" and not overwrite:
         raise MediaError(f"output {path} exists: add --overwrite, or choose another name")
     with replacing(path, overwrite=True, keep=False):
         pass
@@ -36,7 +40,7 @@ def check_target(path: Path, formats: Iterable[str], overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path, overwrite: bool, keep: bool = True) -> Iterator[Path]:
-    """A scratch file beside `path` that takes its place when the block ends well.
+    """A scratch file beside `path` (or what it links to) that takes its place if all goes well.
 
     Whatever happens in the block, `path` is either what it was before or the whole new file.
 
@@ -48,8 +52,9 @@ def replacing(path: Path, overwrite: bool, keep: bool = True) -> Iterator[Path]:
     Raises:
       MediaError: The folder takes no file, or one has appeared there that may not be replaced.
     """
-    # Its own extension last, by which writers know the format; short enough for any name.
-    scratch = path.with_name(f".{path.stem[:80]}.{os.getpid()}.part{path.suffix}")
+    target = Path(os.path.realpath(path))  # a link is written through, not replaced
+    # Its own extension last, by which writers know the format.
+    scratch = target.with_name(f".dreamvid-{secrets.token_hex(6)}.part{target.suffix}")
     try:
         scratch.touch(exist_ok=False)
     except OSError as error:
@@ -57,7 +62,7 @@ def replacing(path: Path, overwrite: bool, keep: bool = True) -> Iterator[Path]:
     try:
         yield scratch
         if keep:
-            _publish(scratch, path, overwrite)
+            _publish(scratch, target, overwrite)
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -59,6 +59,12 @@ class ModelSpec:
             if unknown:
                 raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
             r, g, b = (float(level) for level in facts.pop("mean"))
+            numbers = (r, g, b, float(facts["scale"]))
+            if not np.isfinite(numbers).all():
+                raise ValueError(f"mean and scale are {numbers}")
+            for name in ("architecture", "family", "licence", "origin"):
+                if not isinstance(facts.get(name, ""), str):
+                    raise TypeError(f"{name} is no text")
             return cls(
                 **facts
                 | {
@@ -216,10 +222,10 @@ def _activations(model: Model, image: Image, wanted: tuple[str, ...]) -> tuple[j
     return tuple(found[name][0] for name in wanted)
 
 
-def check_size(width: int, height: int) -> None:
-    """Raises DreamError where a picture is too small for any network."""
+def check_size(width: int, height: int, what: str = "the picture") -> None:
+    """Raises DreamError where a picture, called `what`, is too small for any network."""
     if min(width, height) < SMALLEST_SIDE:
         raise DreamError(
-            f"a picture of {width}x{height} pixels is too small to dream: "
-            f"it needs at least {SMALLEST_SIDE}x{SMALLEST_SIDE}. Enlarge it first"
+            f"{what} has {width}x{height} pixels, too few to dream: "
+            f"enlarge it to at least {SMALLEST_SIDE}x{SMALLEST_SIDE}"
         )

@@ -94,6 +94,8 @@ def test_a_damaged_file_is_refused(file: Path):
         {"dreamvid": tiny_spec().to_json().replace("inception_v1", "inception_v9")},
         {"dreamvid": tiny_spec().to_json().replace("folded", "unfolded")},
         {"dreamvid": tiny_spec().to_json().replace("licence", "license")},
+        {"dreamvid": tiny_spec().to_json().replace('"inception_v1"', "[1]")},
+        {"dreamvid": tiny_spec().to_json().replace('"scale": 0.01666', '"scale": NaN, "_": 0.0')},
     ],
 )
 def test_a_foreign_file_is_refused(file: Path, metadata: dict[str, str] | None):

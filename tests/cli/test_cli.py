@@ -14,6 +14,7 @@ import pytest
 
 from dreamvid import cli
 from dreamvid.checkpoints import safetensors
+from dreamvid.cli.progress import Progress
 from dreamvid.media.probe import count_frames, read_settings
 from dreamvid.media.stills import read_picture
 from small import random_picture, tiny_spec, tiny_tensors
@@ -35,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Runs the program in this process: (exit code, output, errors)."""
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["dreamvid", *words])
@@ -47,7 +48,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return code, printed.out, printed.err
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def test_zoom_makes_a_clip_that_tells_how_it_was_made(folder: Path, run: Run):
@@ -99,14 +101,21 @@ def test_a_file_that_is_there_is_replaced_only_when_told(folder: Path, run: Run)
 
 
 ZOOM = ("zoom", "in.png", "-o", "out.mp4")
+# What is wrong -> the words on the command line, and a part of the answer.
 WRONG = {
     "missing picture": (("zoom", "none.png", "-o", "out.mp4"), "no picture at none.png"),
     "empty picture": (("zoom", "empty.png", "-o", "out.mp4"), "empty.png is empty"),
-    "truncated picture": (("zoom", "half.png", "-o", "out.mp4"), "half.png is not a picture"),
+    "truncated picture": (("zoom", "half.png", "-o", "out.mp4"), "half.png is damaged"),
     "text for a picture": (("zoom", "text.png", "-o", "out.mp4"), "text.png is not a picture"),
     "folder for a picture": (("zoom", ".", "-o", "out.mp4"), ". is a folder"),
-    "a zoom into one pixel": (("zoom", "dot.png", "-o", "out.mp4"), "1x1 pixels is too small"),
-    "one pixel": (("image", "dot.png", "-o", "out.png"), "1x1 pixels is too small"),
+    "device for a picture": (("image", "/dev/zero", "-o", "out.png"), "/dev/zero is a device"),
+    "endless name": (("zoom", "n" * 300, "-o", "out.mp4"), "cannot be reached: File name too"),
+    "endless output": (("zoom", "in.png", "-o", "n" * 300 + ".mp4"), "cannot be reached"),
+    "endless network": ((*ZOOM, "--model", "n" * 300), "cannot be reached: File name too long"),
+    "file for a folder": (("zoom", "in.png", "-o", "in.png/o.mp4"), "in.png is not a folder"),
+    "too wide for WebP": (("image", "wide.png", "-o", "out.webp"), "cannot hold 16400x16 pixels"),
+    "a zoom into one pixel": (("zoom", "dot.png", "-o", "out.mp4"), "dot.png has 1x1 pixels"),
+    "one pixel": (("image", "dot.png", "-o", "out.png"), "dot.png has 1x1 pixels"),
     "missing still": (("image", "none.png", "-o", "out.png"), "no picture at none.png"),
     "unwritable output": (("zoom", "in.png", "-o", "/proc/out.mp4"), "/proc/out.mp4 cannot be"),
     "no such folder": (("zoom", "in.png", "-o", "no/out.mp4"), "no does not exist"),
@@ -119,10 +128,12 @@ WRONG = {
     "rate that is no number": ((*ZOOM, "--rate", "nan"), "--rate is nan"),
     "zero zoom": ((*ZOOM, "--zoom", "0"), "--zoom is 0"),
     "endless angle": ((*ZOOM, "--angle", "inf"), "--angle is inf"),
+    "endless seed": ((*ZOOM, "--seed", "9" * 400), "--seed is 999"),
+    "endless rate of frames": ((*ZOOM, "--fps", "1e999999999"), "--fps is '1e999999999'"),
     "no frames": ((*ZOOM, "--frames", "0"), "--frames is 0"),
-    "a word for frames": ((*ZOOM, "--frames", "many"), "--frames is many"),
+    "a word for frames": ((*ZOOM, "--frames", "many"), "--frames is 'many'"),
     "negative rate of frames": ((*ZOOM, "--fps", "-24"), "--fps is -24"),
-    "half a size": ((*ZOOM, "--size", "640"), "--size is 640"),
+    "half a size": ((*ZOOM, "--size", "640"), "--size is '640'"),
     "odd size": ((*ZOOM, "--size", "641x360"), "size 641x360 has an odd side"),
     "size of a dot": ((*ZOOM, "--size", "2x2"), "--size is 2x2"),
     "unknown network": ((*ZOOM, "--model", "bultin"), "Did you mean 'builtin'"),
@@ -143,6 +154,7 @@ def test_a_mistake_is_answered_in_one_line_and_leaves_nothing(folder: Path, run:
     Path("half.png").write_bytes(Path("in.png").read_bytes()[:900])
     Path("text.png").write_text("hello")
     cv2.imwrite("dot.png", np.zeros((1, 1, 3), np.uint8))
+    cv2.imwrite("wide.png", np.zeros((16, 16400, 3), np.uint8))
     network = Path("tiny.safetensors").read_bytes()
     Path("half.safetensors").write_bytes(network[: len(network) // 2])
     safetensors.save_file({"a": np.zeros(3)}, "alien.safetensors")
@@ -154,6 +166,28 @@ def test_a_mistake_is_answered_in_one_line_and_leaves_nothing(folder: Path, run:
     assert errors.count("\n") == 1
     assert complaint in errors
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_stop_that_python_swallowed_is_noticed_at_the_next_frame(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(cli.signals, "_asked", True)
+    with pytest.raises(KeyboardInterrupt):
+        Progress(3).advance()
+
+
+def test_odd_names_are_names(folder: Path, run: Run):
+    name = "12:30 %d 'ü' -.mp4"
+    words = ("zoom", "in.png", "-o", name, "--model", "tiny.safetensors", *QUICK)
+    assert run(*words, "--frames", "1", "--size", "32x24")[:2] == (0, f"{name}\n")
+    assert run("settings", name)[0] == 0
+
+
+def test_without_a_command_it_explains_itself(run: Run):
+    code, out, errors = run()
+    assert (code, errors) == (0, "")
+    assert "zoom" in out
+    assert run("-h")[1] == out
 
 
 def test_layers_lists_what_can_be_dreamed_of(run: Run):
@@ -180,7 +214,12 @@ def test_importing_makes_no_folder_and_sets_no_variable(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("how", "code"),
-    [(signal.SIGINT, 3), (signal.SIGTERM, 3), (signal.SIGKILL, -signal.SIGKILL)],
+    [
+        (signal.SIGINT, 3),
+        (signal.SIGTERM, 3),
+        (signal.SIGHUP, 3),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ],
 )
 def test_killing_it_half_way_leaves_no_half_written_clip(
     folder: Path, how: signal.Signals, code: int
@@ -198,5 +237,5 @@ def test_killing_it_half_way_leaves_no_half_written_clip(
     assert process.returncode == code
     assert not Path("out.mp4").exists()
     if how != signal.SIGKILL:
-        assert last == "dreamvid: interrupted; no file was written"
+        assert last == "dreamvid: interrupted; no unfinished file is left"
         assert not list(folder.glob(".*"))

@@ -113,6 +113,23 @@ def test_an_interrupted_clip_leaves_what_was_there(tmp_path: Path, failure: type
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_link_is_written_through(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    target, link = tmp_path / "folder" / "clip.mp4", tmp_path / "link.mp4"
+    link.symlink_to(target)
+    check_target(link, SINKS, overwrite=False)
+    encode(link, smooth_frames(2))
+    assert link.is_symlink()
+    assert count_frames(target) == 2
+
+
+def test_a_missing_encoder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "none"))
+    with pytest.raises(MediaError, match="ffmpeg cannot be started"):
+        encode(tmp_path / "clip.mp4", smooth_frames(1))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path):
     path = tmp_path / "clip.mp4"
 
@@ -130,13 +147,15 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path):
 def test_targets_that_will_not_do_are_refused(tmp_path: Path):
     (tmp_path / "old.mp4").touch()
     (tmp_path / "file").touch()
+    (tmp_path / "ring.mp4").symlink_to("ring.mp4")
     for name, complaint in {
         "old.mp4": "exists: add --overwrite",
         ".": "is a folder",
         "clip.xyz": "has extension '.xyz': dreamvid writes .mp4",
         "clip": "has no extension",
         "none/clip.mp4": "does not exist",
-        "file/clip.mp4": "does not exist",
+        "file/clip.mp4": "is not a folder",
+        "ring.mp4": "cannot be reached",
     }.items():
         with pytest.raises(MediaError, match=complaint):
             check_target(tmp_path / name, SINKS, overwrite=False)

@@ -114,12 +114,20 @@ def test_what_is_written_is_read_again(tmp_path: Path, suffix: str, transparent:
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_values_of_no_known_range_are_refused(tmp_path: Path, kind: type):
+    Pillow.fromarray(np.zeros((16, 16), kind)).save(tmp_path / "odd.tiff")
+    with pytest.raises(MediaError, match=f"holds {kind.__name__} values: save it with 8 or 16"):
+        read_picture(tmp_path / "odd.tiff")
+
+
 def test_a_picture_is_scaled_and_cut_evenly():
     ramp = np.tile(np.linspace(0, 1, 90, dtype=np.float32)[None, :, None], (30, 1, 3))
     fitted = fit(ramp, Size(32, 32))
     assert fitted.shape == (32, 32, 3)
     np.testing.assert_allclose(fitted[16, [0, -1], 0], [1 / 3, 2 / 3], atol=0.02)
     np.testing.assert_array_equal(fit(ramp, Size(90, 30)), ramp)
+    assert fit(ramp, Size(16384, 16)).shape == (16, 16384, 3)
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "art.png", "deep.png", "scan.tiff", "web.webp"])
@@ -130,7 +138,7 @@ def test_a_picture_that_breaks_off_is_refused(tmp_path: Path, name: str):
     data = path.read_bytes()
     for kept in (10, len(data) // 2):
         path.write_bytes(data[:kept])
-        with pytest.raises(MediaError, match=f"{name} is not a picture that can be read: ."):
+        with pytest.raises(MediaError, match=f"{name} is (damaged|not a picture)"):
             read_picture(path)
 
 

@@ -145,7 +145,7 @@ def test_weights_are_arguments_and_never_baked_in():
 
 @pytest.mark.parametrize("size", [(15, 16), (64, 1), (1, 1)])
 def test_a_picture_too_small_is_refused(model: Model, size: tuple[int, int]):
-    with pytest.raises(DreamError, match=f"{size[1]}x{size[0]} pixels is too small"):
+    with pytest.raises(DreamError, match=f"has {size[1]}x{size[0]} pixels, too few"):
         model.activations(random_picture(*size), ["conv2d0"])
 
 
