@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dreamvid import ascent
-from dreamvid.ascent import ascend, draw_shift, dream, octave_sizes, step, steps
+from dreamvid.ascent import ascend, draw_shift, dream, octave_sizes, step, steps, take_step
 from dreamvid.errors import DreamError
 from dreamvid.models import Model
 from dreamvid.objectives import Layer
@@ -110,6 +110,17 @@ def test_a_step_changes_values_by_its_rate_on_average(model: Model):
     image = 0.25 + random_picture(32, 32) / 2  # nothing is clipped
     stepped = step(model, image + 0, OBJECTIVE, 1.5, 8, KEY, 0)
     assert float(jnp.abs(stepped - image).mean()) * 255 == pytest.approx(1.5, rel=1e-3)
+
+
+def test_steps_can_be_batched(model: Model):
+    batch = jnp.stack([random_picture(24, 24, seed) for seed in range(2)])
+    keys = jax.random.split(KEY)
+
+    def one(image: jax.Array, key: jax.Array) -> jax.Array:
+        return take_step(model, image, OBJECTIVE, 1.5, 8, key, 0)
+
+    alone = jnp.stack([one(image, key) for image, key in zip(batch, keys, strict=True)])
+    np.testing.assert_allclose(jax.vmap(one)(batch, keys), alone, atol=1e-5)
 
 
 def test_the_loop_inside_the_program_is_the_loop_outside(

@@ -89,7 +89,7 @@ def read_picture(path: Path) -> Picture:
         raise MediaError(f"{path} is not a picture of a known format: {known}") from None
     with opened as file:
         try:
-            values = file.properties(index=0).dtype
+            kind = file.properties(index=0).dtype
             # Decoded in any case: Pillow, unlike OpenCV, refuses a picture that breaks off.
             pixels = file.read(index=0, mode="RGBA")  # pyright: ignore[reportCallIssue]
             facts = file.metadata(index=0, exclude_applied=False)
@@ -97,8 +97,8 @@ def read_picture(path: Path) -> Picture:
             reason = str(error).split("\n")[0].split("<")[0].strip() or type(error).__name__
             raise MediaError(f"{path} is damaged: {reason}. Save it anew") from None
     deep = _read_deep(data)
-    if deep is None and values not in (np.uint8, np.bool_):
-        raise MediaError(f"{path} holds {values} values: save it with 8 or 16 bits a channel")
+    if deep is None and kind not in (np.uint8, np.bool_):
+        raise MediaError(f"{path} holds {kind} values: save it with 8 or 16 bits a channel")
     pixels = upright(pixels if deep is None else deep, facts.get("Orientation", 1))
     values = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
     opaque = pixels.shape[2] == 3 or bool((values[..., 3] == 1.0).all())
