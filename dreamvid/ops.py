@@ -7,8 +7,12 @@ import numpy as np
 from dreamvid.types import Image
 
 LOBES = 5
-"""Lobes of the Lanczos kernel. Of the windowed kernels that need no prefilter, five lobes keep
-detail nearest to its strength over sixty frames fed back (three let it grow fourfold)."""
+"""Lobes of the Lanczos kernel.
+
+Sixty zooms of 1.01 fed back leave waves of 0.05-0.1, 0.1-0.2 and 0.2-0.27 cycles a pixel this much
+of their power (measured on noise): two lobes 0.82, 0.30, 0.06; three 1.07, 2.31, 1.12; four 0.81,
+0.77, 0.56; five 1.02, 1.06, 0.78.
+"""
 
 
 def resize_bilinear(image: Image, height: int, width: int) -> Image:
