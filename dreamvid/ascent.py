@@ -1,6 +1,6 @@
 """Gradient ascent on a picture: one step, the steps of an octave, and the octaves of a dream.
 
-Source: google/deepdream, `dream.ipynb`, 2015; the names and the arithmetic are its own.
+Source: google/deepdream, `dream.ipynb`, 2015, whose arithmetic this is.
 """
 
 from functools import partial
@@ -8,6 +8,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from dreamvid.errors import DreamError
 from dreamvid.models.spec import SMALLEST_SIDE, Model, check_size
 from dreamvid.ops import resize_bilinear
 from dreamvid.options import Ascent
@@ -27,7 +28,7 @@ def dream(
 
     Args:
       model: The network.
-      image: float32 (h, w, 3), RGB in [0, 1], at least 16 pixels high and wide.
+      image: float (h, w, 3), RGB in [0, 1], at least 16 pixels high and wide.
       objective: What to make grow.
       ascent: Steps, octaves, rate, jitter. Only `octaves` and `octave_scale` change what is
         compiled, and only through the sizes they give.
@@ -37,8 +38,12 @@ def dream(
       float32 (h, w, 3) in [0, 1].
 
     Raises:
-      DreamError: The image is too small, or the objective reads a layer that does not exist.
+      DreamError: The image is too small or does not hold floats, or the objective reads a layer
+        that does not exist.
     """
+    if image.dtype.kind != "f":
+        raise DreamError(f"image holds {image.dtype} values: convert it to floats in [0, 1]")
+    image = jnp.asarray(image, jnp.float32)
     height, width = image.shape[:2]
     check_size(width, height)
     stride = max(model.layer(name).stride for name in objective.layers)
@@ -79,16 +84,15 @@ def octave_sizes(
 def ascend(
     model: Model, image: Image, objective: Objective, ascent: Ascent, key: jax.Array
 ) -> Image:
-    """All steps of one octave; step i draws its jitter from fold_in(key, i).
+    """All steps of one octave; step i draws its jitter from fold_in(key, i). Gives up `image`.
 
     The loop is in the compiled program on an accelerator, where every call costs, and outside it on
     a CPU, where XLA runs a loop's body on fewer threads (at less than half the speed, measured).
     """
-    rate, jitter = float(ascent.rate), int(ascent.jitter)
     if jax.default_backend() != "cpu":
-        return steps(model, image, objective, ascent.steps, rate, jitter, key)
+        return steps(model, image, objective, ascent.steps, ascent.rate, ascent.jitter, key)
     for index in range(ascent.steps):
-        image = step(model, image, objective, rate, jitter, key, index)
+        image = step(model, image, objective, ascent.rate, ascent.jitter, key, index)
     return image
 
 
@@ -131,7 +135,7 @@ def take_step(
 
 
 step = jax.jit(take_step, donate_argnames="image")
-"""`take_step`, compiled once a size; whatever animates is an argument."""
+"""`take_step`, compiled once a size; what animates is an argument. Gives up `image`'s memory."""
 
 
 @partial(jax.jit, donate_argnames="image")
@@ -144,7 +148,7 @@ def steps(
     jitter: jax.Array | int,
     key: jax.Array,
 ) -> Image:
-    """`count` steps in one compiled program."""
+    """`count` steps in one compiled program. Gives up `image`'s memory."""
 
     def body(index: jax.Array, image: Image) -> Image:
         return take_step(model, image, objective, rate, jitter, key, index)

@@ -1,7 +1,6 @@
 """What the ascent makes grow: functions of the network's activations."""
 
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 from dreamvid.types import Activations
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["weight"], meta_fields=["layer"])
+@jax.tree_util.register_static
 @dataclass(frozen=True)
 class Layer:
     """Half the squared L2 norm of one layer: whatever it sees already, it shall see more of.
@@ -19,8 +18,6 @@ class Layer:
 
     layer: str
     """The layer's name."""
-    weight: jax.Array | float = field(default=1.0)
-    """Its share, where objectives are added."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -28,5 +25,5 @@ class Layer:
         return (self.layer,)
 
     def __call__(self, activations: Activations) -> jax.Array:
-        """The scalar to raise: weight * 0.5 * sum of squares."""
-        return self.weight * 0.5 * jnp.sum(activations[self.layer] ** 2)
+        """The scalar to raise: half the sum of squares."""
+        return 0.5 * jnp.sum(activations[self.layer] ** 2)

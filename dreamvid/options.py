@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral, Real
 from typing import Any, get_args
 
 from dreamvid.errors import OptionError
@@ -34,6 +35,10 @@ def option(
     """
     metadata = {"help": help, "low": low, "above": above, "high": high, "unset": unset}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+LARGEST_SIDE = 16384
+"""Pixels of a clip's longer side; H.264 has no room for more."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +92,15 @@ class Options:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
+            value: Any = getattr(self, field.name)
             if value is None and field.default is None:
                 continue
             _check(field, value)
-            if field.type is float:
-                # A whole number would compile a program of its own.
-                object.__setattr__(self, field.name, float(value))  # type: ignore[arg-type]
+            kind = kind_of(field)
+            if kind in (int, float):  # NumPy's too; an int for a float would compile once more
+                object.__setattr__(self, field.name, kind(value))  # type: ignore[arg-type]
+            elif kind is Fraction:
+                object.__setattr__(self, field.name, Fraction(str(value)))
 
 
 def kind_of(field: dataclasses.Field) -> Any:
@@ -121,8 +128,8 @@ def parse(field: dataclasses.Field, text: str) -> Any:
 
 def _check(field: dataclasses.Field, value: Any) -> None:
     kind = kind_of(field)
-    fits = isinstance(value, int | float if kind is float else kind)
-    if not fits or isinstance(value, bool):
+    accepted = {int: Integral, float: Real, Fraction: Real}.get(kind, kind)
+    if not isinstance(value, accepted) or isinstance(value, bool):
         raise _refusal(field, value)
     numbers = (value.width, value.height) if kind is Size else (value,)
     bounds = field.metadata
@@ -160,7 +167,7 @@ class General(Options):
 
 @dataclass(frozen=True)
 class Ascent(Options):
-    """The gradient ascent. The defaults are the 2015 program's: the preset "classic"."""
+    """The gradient ascent. The defaults are the 2015 program's."""
 
     layer: str = option("mixed4c", "Layer of the network to dream of; see: dreamvid layers.")
     steps: int = option(10, "Steps of the ascent in each octave.", low=1, high=100_000)
@@ -185,7 +192,7 @@ class Camera(Options):
     """
 
     zoom: float = option(
-        1.02, "Growth of the picture in 1/30 s; below 1 zooms out.", low=0.1, high=10
+        1.02, "Growth of the picture in 1/30 s; below 1 zooms out.", low=0.5, high=2
     )
     angle: float = option(
         0.3, "Turn in 1/30 s, in degrees; positive is counter-clockwise.", low=-360, high=360
@@ -198,7 +205,7 @@ class Anchors(Options):
 
     anchor_tone: float = option(
         0.2,
-        "How far the picture is led back, in 1/30 s, to the source's brightness and colours.",
+        "How far brightness, contrast and colour are led back to the source's in 1/30 s.",
         low=0,
         high=1,
     )
@@ -209,11 +216,11 @@ class Clip(Options):
     """The shape of the clip."""
 
     frames: int = option(90, "Length of the clip, in frames.", low=1, high=10**9)
-    fps: Fraction = option(Fraction(30), "Frames a second.", low=0.1, high=1000)
+    fps: Fraction = option(Fraction(30), "Frames a second.", low=1, high=1000)
     size: Size | None = option(
         None,
         "Width x height in even pixels; the picture is scaled and cut to fill it.",
         low=16,
-        high=16384,
+        high=LARGEST_SIDE,
         unset="the picture's shape, of 640x360's area",
     )

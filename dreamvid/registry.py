@@ -29,20 +29,19 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Named things of one kind: output formats, networks, checkpoint formats ..."""
+    """Named things of one kind, for example output formats."""
 
     def __init__(self, kind: str):
         self.kind = kind
         self._things: dict[str, T] = {}
 
-    def register(self, *names: str) -> Callable[[T], T]:
-        """A decorator that files what it decorates under `names`."""
+    def register(self, name: str) -> Callable[[T], T]:
+        """A decorator that files what it decorates under `name`."""
 
         def decorate(thing: T) -> T:
-            for name in names:
-                if name in self._things:
-                    raise ValueError(f"{self.kind} {name!r} is registered twice")
-                self._things[name] = thing
+            if name in self._things:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._things[name] = thing
             return thing
 
         return decorate

@@ -25,7 +25,7 @@ from dreamvid.media.target import check_target
 from dreamvid.models import Model
 from dreamvid.models.spec import SMALLEST_SIDE, check_size
 from dreamvid.ops import to_8bit
-from dreamvid.options import Size
+from dreamvid.options import LARGEST_SIDE, Size
 from dreamvid.pipeline import frames
 from dreamvid.recipe import Recipe
 
@@ -92,7 +92,8 @@ def render_still(
     check_extent(output, still.size)
     recipe = replace(recipe, clip=replace(recipe.clip, frames=1))
     model = _load(recipe)
-    settings = recipe.settings(picture.name, store.digest(recipe.general.model))
+    digest = store.digest(recipe.general.model)
+    settings = recipe.settings(picture.name, digest, ("general", "ascent"))
     watcher.begin(_task(recipe, still.size))
     with _enough_memory(still.size):
         ((frame, _),) = frames(recipe, model, still.rgb)
@@ -109,11 +110,11 @@ def like(shape: Size, area: Size) -> Size:
       area: Gives the number of pixels.
 
     Returns:
-      A size with even sides, large enough to dream.
+      A size with even sides that can be dreamed and encoded.
     """
     scale = math.sqrt(area.width * area.height / (shape.width * shape.height))
-    width, height = (2 * round(side * scale / 2) for side in (shape.width, shape.height))
-    return Size(max(width, SMALLEST_SIDE), max(height, SMALLEST_SIDE))
+    even = (2 * round(side * scale / 2) for side in (shape.width, shape.height))
+    return Size(*(min(max(side, SMALLEST_SIDE), LARGEST_SIDE) for side in even))
 
 
 def _task(recipe: Recipe, size: Size) -> str:

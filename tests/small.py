@@ -1,11 +1,29 @@
 """Small, seeded networks and pictures, made on the spot."""
 
+import contextlib
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from dreamvid.models import Model, ModelSpec
-from dreamvid.models.inception_v1 import FULL_WIDTHS
+
+# The outputs of each layer's convolutions in table 1 of Szegedy et al. 2014.
+FULL_WIDTHS: dict[str, tuple[int, ...]] = {
+    "conv2d0": (64,),
+    "conv2d1": (64,),
+    "conv2d2": (192,),
+    "mixed3a": (64, 96, 128, 16, 32, 32),
+    "mixed3b": (128, 128, 192, 32, 96, 64),
+    "mixed4a": (192, 96, 208, 16, 48, 64),
+    "mixed4b": (160, 112, 224, 24, 64, 64),
+    "mixed4c": (128, 128, 256, 24, 64, 64),
+    "mixed4d": (112, 144, 288, 32, 64, 64),
+    "mixed4e": (256, 160, 320, 32, 128, 128),
+    "mixed5a": (256, 160, 320, 32, 128, 128),
+    "mixed5b": (384, 192, 384, 48, 128, 128),
+}
 
 TINY_WIDTHS = tuple(
     (name, tuple(max(width // 16, 2) for width in widths)) for name, widths in FULL_WIDTHS.items()
@@ -14,7 +32,7 @@ TINY_WIDTHS = tuple(
 
 def tiny_spec(family: str = "folded") -> ModelSpec:
     """A sixteenth of the width of Inception V1."""
-    return ModelSpec("inception_v1", family, TINY_WIDTHS, (117.0, 116.0, 115.0), 1 / 60)
+    return ModelSpec("inception_v1", family, TINY_WIDTHS, (117.0, 116.0, 115.0), 1.0)
 
 
 def tiny_tensors(seed: int = 0) -> dict[str, np.ndarray]:
@@ -57,3 +75,19 @@ def random_picture(height: int, width: int, seed: int = 0) -> jax.Array:
         noise = rng.random(shape, np.float32).repeat(cell, 0).repeat(cell, 1)
         picture += noise[:height, :width] / 3
     return jnp.asarray(picture)
+
+
+@contextlib.contextmanager
+def counted_compiles() -> Iterator[list[str]]:
+    """A list that grows by one for each program compiled within the block."""
+    compiled: list[str] = []
+
+    def count(event: str, duration_secs: float, **kwargs: str | int) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(count)
+    try:
+        yield compiled
+    finally:
+        jax.monitoring.unregister_event_duration_listener(count)

@@ -14,7 +14,7 @@ from dreamvid.errors import DreamError
 from dreamvid.models import Model
 from dreamvid.objectives import Layer
 from dreamvid.options import Ascent
-from small import random_picture, tiny_model
+from small import counted_compiles, random_picture, tiny_model
 
 KEY = jax.random.key(7)
 OBJECTIVE = Layer("mixed3b")
@@ -141,18 +141,11 @@ def test_the_number_of_steps_is_an_argument(model: Model):
 
 
 def test_twenty_frames_compile_once_per_octave_size(model: Model):
-    compiled: list[str] = []
-    first = 0
-
-    def count(event: str, duration_secs: float, **kwargs: str | int) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(event)
-
     options = Ascent(steps=2, octaves=3, jitter=5)
     jax.clear_caches()
     before = step._cache_size()  # type: ignore[attr-defined]
-    jax.monitoring.register_event_duration_secs_listener(count)
-    try:
+    with counted_compiles() as compiled:
+        first = 0
         for frame in range(20):
             animated = replace(options, rate=0.5 + frame / 10, jitter=frame, steps=1 + frame % 3)
             dream(
@@ -160,8 +153,6 @@ def test_twenty_frames_compile_once_per_octave_size(model: Model):
             )
             if frame == 0:
                 first = len(compiled)
-    finally:
-        jax.monitoring.unregister_event_duration_listener(count)
     assert step._cache_size() - before == 3  # type: ignore[attr-defined]
     assert len(compiled) == first > 0
 
@@ -218,7 +209,11 @@ def test_octaves_are_clamped_and_none_comes_twice():
 
 
 def test_what_cannot_be_dreamed_is_refused_before_compiling(model: Model):
+    before = step._cache_size()  # type: ignore[attr-defined]
     with pytest.raises(DreamError, match="too few to dream"):
         dream(model, jnp.zeros((1, 1, 3)), OBJECTIVE, Ascent(), KEY)
     with pytest.raises(DreamError, match="Did you mean 'mixed4"):
         dream(model, random_picture(16, 16), Layer("mixed4x"), Ascent(), KEY)
+    with pytest.raises(DreamError, match="holds uint8 values"):
+        dream(model, jnp.zeros((16, 16, 3), jnp.uint8), OBJECTIVE, Ascent(), KEY)
+    assert step._cache_size() == before  # type: ignore[attr-defined]

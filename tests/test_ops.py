@@ -82,7 +82,8 @@ def test_sixty_resamples_keep_detail_at_its_strength():
     there, back = (jax.jit(lambda i, d=d: ops.warp(i, grid(96, 96, d, d))) for d in (0.3, -0.3))
     for _ in range(30):
         image = back(there(image))
-    assert 0.7 < wave_power(image) / band < 1.4
+    # Neither halved nor doubled; two lobes would leave a tenth, three make it fourfold.
+    assert 0.5 < wave_power(image) / band < 2
 
 
 def wave_power(image: jax.Array) -> float:

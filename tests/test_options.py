@@ -3,11 +3,12 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dreamvid.errors import OptionError
 from dreamvid.options import Ascent, Camera, Clip, Size, flag, parse
-from dreamvid.recipe import IMAGE, ZOOM
+from dreamvid.recipe import CLASSIC, ZOOM
 
 
 @pytest.mark.parametrize(
@@ -69,10 +70,13 @@ def test_text_of_another_kind_is_refused(group: Any, name: str, text: str):
 
 
 def test_a_whole_number_is_a_number_too():
-    assert isinstance(Ascent(rate=2).rate, float)  # an int would compile a program of its own
+    assert isinstance(Ascent(rate=2).rate, float)
+    assert type(Ascent(steps=np.int64(3)).steps) is int  # type: ignore[arg-type]
+    assert Clip(fps=30).fps == Fraction(30)  # type: ignore[arg-type]
+    assert Clip(fps=29.97).fps == Fraction(2997, 100)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("preset", [IMAGE, ZOOM])
+@pytest.mark.parametrize("preset", [CLASSIC, ZOOM])
 def test_every_default_can_be_written_and_read_again(preset: Any):
     for group in vars(preset).values():
         for field in dataclasses.fields(group):

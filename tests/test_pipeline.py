@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from dreamvid.options import Anchors, Ascent, Camera, Clip, General
 from dreamvid.pipeline import frames, seed_of_next
 from dreamvid.recipe import Recipe
 from dreamvid.types import Carry, Frame
-from small import random_picture
+from small import counted_compiles, random_picture
 
 SOURCE = np.asarray(random_picture(32, 48))
 ASCENT = Ascent("mixed4a", steps=1, octaves=2, jitter=4)
@@ -29,10 +30,25 @@ def pictures(clip: Iterator[tuple[Frame, Carry]]) -> list[np.ndarray]:
 
 
 def test_the_same_seed_gives_the_same_frames_bit_for_bit(model: Model):
-    once, again = (pictures(frames(recipe(), model, SOURCE)) for _ in range(2))
+    once = pictures(frames(recipe(), model, SOURCE))
+    jax.clear_caches()  # as a new process would
+    again = pictures(frames(recipe(), model, SOURCE))
     np.testing.assert_array_equal(once, again)
     other = pictures(frames(recipe(general=General(seed=1)), model, SOURCE))
     assert not np.array_equal(once, other)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_after_its_second_frame_a_clip_compiles_nothing(
+    model: Model, backend: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)  # the loop's place
+    clip = frames(recipe(6), model, SOURCE)
+    for _ in range(2):
+        next(clip)
+    with counted_compiles() as compiled:
+        assert len(pictures(clip)) == 4
+    assert not compiled
 
 
 def test_going_on_from_a_carry_gives_the_same_frames_bit_for_bit(model: Model):

@@ -7,13 +7,14 @@ from dreamvid.registry import Registry
 @pytest.fixture
 def fruits() -> Registry[int]:
     fruits: Registry[int] = Registry("fruit")
-    fruits.register("apple", "pomme")(1)
+    fruits.register("apple")(1)
+    fruits.register("pear")(2)
     return fruits
 
 
-def test_a_thing_is_found_under_all_its_names(fruits: Registry[int]):
-    assert fruits["apple"] == fruits["pomme"] == 1
-    assert list(fruits) == ["apple", "pomme"]
+def test_a_thing_is_found_under_its_name(fruits: Registry[int]):
+    assert fruits["apple"] == 1
+    assert list(fruits) == ["apple", "pear"]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(fruits: Registry[int]):

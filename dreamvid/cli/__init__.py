@@ -1,5 +1,6 @@
 """The command line: a Typer app, a module a command. Nothing here imports JAX before it must."""
 
+import errno
 import io
 import os
 import sys
@@ -45,6 +46,16 @@ def main() -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")  # for any name of a file
     try:
         code = app(standalone_mode=False)
+        print(end="", flush=True)
+    except (BrokenPipeError, SystemExit):  # Typer turns the first into the second
+        # Nobody reads on, as in `dreamvid layers | head`; nor shall Python's own last flush fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    except OSError as error:
+        if error.filename is not None or error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = complain(f"standard output cannot be written: {error.strerror}")
     except DreamError as error:
         code = complain(str(error))
     except typer.TyperException as error:  # a flag or argument that Typer refuses

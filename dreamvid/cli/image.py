@@ -7,10 +7,10 @@ import typer
 
 from dreamvid.cli.flags import Output, Overwrite, with_options
 from dreamvid.cli.progress import Progress
-from dreamvid.recipe import IMAGE, Recipe
+from dreamvid.recipe import CLASSIC, Recipe
 
 
-@with_options(IMAGE, "general", "ascent")
+@with_options(CLASSIC, "general", "ascent")
 def command(
     recipe: Recipe,
     picture: Annotated[Path, typer.Argument(metavar="IMAGE", help="The picture to dream.")],

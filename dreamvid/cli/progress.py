@@ -33,7 +33,7 @@ class Progress:
     def begin(self, task: str) -> None:
         """Says what is being done; the first frame may take a while to compile."""
         signals.check()
-        if sys.stderr.isatty():
+        if _on_a_terminal():
             self._bar = _Bar(f"{task}, compiling", self._total)
         else:
             _say(task)
@@ -56,11 +56,15 @@ class Progress:
             _say(line)
 
     def _pace(self, seconds: float) -> str:
-        if self._done < 2:
+        if self._done < 2 or seconds <= 0:
             return ""
         rate = (self._done - 1) / seconds
         left = round((self._total - self._done) / rate)
         return f", {rate:.2f} frames/s, {left // 60}:{left % 60:02d} left"
+
+
+def _on_a_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 def _say(line: str) -> None:

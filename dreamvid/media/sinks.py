@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from dreamvid.media.probe import count_frames
 from dreamvid.media.target import replacing
 from dreamvid.options import Size
 from dreamvid.registry import Registry
+
+_LOG = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -126,7 +129,9 @@ class Mp4Sink:
             raise self._failure()
         found = count_frames(self._path)
         if found != self._written or not found:
-            raise MediaError(f"ffmpeg wrote {found} of {self._written} frames: {self._complaint()}")
+            raise MediaError(f"ffmpeg wrote {found} of {self._written} frames. {self._complaint()}")
+        if self._complaint():
+            _LOG.warning("ffmpeg said of %s: %s", self._path, self._complaint())
         self._log.close()
 
     def abort(self) -> None:
@@ -141,10 +146,10 @@ class Mp4Sink:
     def _failure(self) -> MediaError:
         return MediaError(
             f"ffmpeg stopped with code {self._process.returncode} "
-            f"after {self._written} frames: {self._complaint()}"
+            f"after {self._written} frames: {self._complaint() or 'no reason given'}"
         )
 
     def _complaint(self) -> str:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").split("\n")
-        return "; ".join(line.strip() for line in lines if line.strip())[-500:] or "no reason given"
+        return "; ".join(line.strip() for line in lines if line.strip())[-500:]

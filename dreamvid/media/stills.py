@@ -1,6 +1,7 @@
 """Still pictures: read as a person sees them, written with the settings that made them."""
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,25 @@ def read_picture(path: Path) -> Picture:
         raise MediaError(f"{path} cannot be read: {error.strerror}") from None
     if not data:
         raise MediaError(f"{path} is empty: it holds no picture")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+        pixels, kind, orientation = _decode(path, data)
+    deep = _read_deep(data)
+    if deep is None and kind not in (np.uint8, np.bool_):
+        raise MediaError(f"{path} holds {kind} values: save it with 8 or 16 bits a channel")
+    pixels = upright(pixels if deep is None else deep, orientation)
+    values = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+    opaque = pixels.shape[2] == 3 or bool((values[..., 3] == 1.0).all())
+    return Picture(values[..., :3].copy(), None if opaque else values[..., 3].copy())
+
+
+def _decode(path: Path, data: bytes) -> tuple[np.ndarray, np.dtype, int]:
+    """The pixels, uint8 (h, w, 4), the type the file stores them in, and its EXIF orientation."""
     try:
         opened = iio.imopen(data, "r", plugin="pillow")
-    except Exception:  # Pillow raises nearly every kind, here and below
+    except Exception as error:  # Pillow raises nearly every kind, here and below
+        if isinstance(error.__cause__, Pillow.DecompressionBombError):
+            raise MediaError(f"{path} has too many pixels to be read: scale it down") from None
         known = "PNG, JPEG, WebP and TIFF are"
         raise MediaError(f"{path} is not a picture of a known format: {known}") from None
     with opened as file:
@@ -96,13 +113,7 @@ def read_picture(path: Path) -> Picture:
         except Exception as error:
             reason = str(error).split("\n")[0].split("<")[0].strip() or type(error).__name__
             raise MediaError(f"{path} is damaged: {reason}. Save it anew") from None
-    deep = _read_deep(data)
-    if deep is None and kind not in (np.uint8, np.bool_):
-        raise MediaError(f"{path} holds {kind} values: save it with 8 or 16 bits a channel")
-    pixels = upright(pixels if deep is None else deep, facts.get("Orientation", 1))
-    values = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
-    opaque = pixels.shape[2] == 3 or bool((values[..., 3] == 1.0).all())
-    return Picture(values[..., :3].copy(), None if opaque else values[..., 3].copy())
+    return pixels, kind, facts.get("Orientation", 1)
 
 
 def _read_deep(data: bytes) -> np.ndarray | None:

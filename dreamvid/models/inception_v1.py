@@ -27,22 +27,6 @@ BRANCHES = ("1x1", "3x3_bottleneck", "3x3", "5x5_bottleneck", "5x5", "pool_reduc
 # ... and those whose outputs are the block's.
 JOINED = ("1x1", "3x3", "5x5", "pool_reduce")
 
-# Table 1 of the paper: the outputs of BRANCHES.
-FULL_WIDTHS: dict[str, tuple[int, ...]] = {
-    "conv2d0": (64,),
-    "conv2d1": (64,),
-    "conv2d2": (192,),
-    "mixed3a": (64, 96, 128, 16, 32, 32),
-    "mixed3b": (128, 128, 192, 32, 96, 64),
-    "mixed4a": (192, 96, 208, 16, 48, 64),
-    "mixed4b": (160, 112, 224, 24, 64, 64),
-    "mixed4c": (128, 128, 256, 24, 64, 64),
-    "mixed4d": (112, 144, 288, 32, 64, 64),
-    "mixed4e": (256, 160, 320, 32, 128, 128),
-    "mixed5a": (256, 160, 320, 32, 128, 128),
-    "mixed5b": (384, 192, 384, 48, 128, 128),
-}
-
 
 @dataclass(frozen=True)
 class Family:

@@ -74,8 +74,15 @@ class ModelSpec:
                     "labels": tuple(facts.get("labels", ())),
                 }
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise WeightsError(f"its spec is not readable: {error!r}") from None
+        except (
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as e:
+            raise WeightsError(f"its spec is not readable: {e!r}") from None
 
 
 @dataclass(frozen=True)
@@ -155,8 +162,8 @@ class Model:
                 raise WeightsError(
                     f"tensor {name!r} is {value.shape}, but the spec says {param.get_value().shape}"
                 )
-            if not np.isfinite(value).all():
-                raise WeightsError(f"tensor {name!r} is not finite")
+            if value.dtype.kind != "f" or not np.isfinite(value).all():
+                raise WeightsError(f"tensor {name!r} is not all finite floats")
             left.discard(name)
             filled.append((path, nnx.Param(jnp.asarray(value, jnp.float32))))
         if left:

@@ -168,6 +168,27 @@ def test_a_mistake_is_answered_in_one_line_and_leaves_nothing(folder: Path, run:
     assert sorted(folder.iterdir()) == before
 
 
+def test_on_a_terminal_it_shows_a_bar(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dreamvid.cli.progress._on_a_terminal", lambda: True)
+    words = ("zoom", "in.png", "-o", "out.mp4", "--model", "tiny.safetensors", *QUICK)
+    code, out, errors = run(*words, "--frames", "3", "--size", "32x24")
+    assert (code, out) == (0, "out.mp4\n")
+    assert "3 of 3 frames" in errors
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    words = f"{sys.executable} -m dreamvid layers | true; exit ${{PIPESTATUS[0]}}"
+    found = subprocess.run(["bash", "-c", words], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_a_full_disk_behind_the_output_is_one_line():
+    words = f"{sys.executable} -m dreamvid layers > /dev/full"
+    found = subprocess.run(["bash", "-c", words], capture_output=True, text=True)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+    assert "No space left" in found.stderr
+
+
 def test_a_stop_that_python_swallowed_is_noticed_at_the_next_frame(
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -196,7 +217,7 @@ def test_layers_lists_what_can_be_dreamed_of(run: Run):
     assert ["mixed4c", "256", "16"] in [line.split() for line in out.splitlines()]
 
 
-def test_help_is_quick_since_it_imports_neither_jax_nor_opencv():
+def test_help_imports_nothing_heavy():
     check = "import sys, dreamvid.cli; print({'jax', 'cv2', 'flax', 'av'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert found.stdout == "set()\n", found.stderr

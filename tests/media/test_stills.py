@@ -85,6 +85,16 @@ def test_a_turned_photograph_is_put_upright(tmp_path: Path, orientation: int, mo
     assert np.abs(picture.rgb - expected).mean() < 0.05
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_a_deep_picture_is_put_upright_too(tmp_path: Path, suffix: str):
+    stored = np.zeros((4, 6), np.uint16)
+    stored[0, 0] = 65535
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # the first pixel belongs at the top right
+    Pillow.fromarray(stored).save(tmp_path / f"deep{suffix}", exif=exif)
+    assert np.argwhere(read_picture(tmp_path / f"deep{suffix}").rgb[..., 0]).tolist() == [[0, 3]]
+
+
 @pytest.mark.parametrize(
     ("orientation", "corner"),
     # Where the picture's first stored pixel is to be seen (row, column), by the EXIF standard.
@@ -140,6 +150,12 @@ def test_a_picture_that_breaks_off_is_refused(tmp_path: Path, name: str):
         path.write_bytes(data[:kept])
         with pytest.raises(MediaError, match=f"{name} is (damaged|not a picture)"):
             read_picture(path)
+
+
+def test_a_picture_beyond_all_bounds_is_refused(tmp_path: Path):
+    Pillow.new("1", (20000, 20000)).save(tmp_path / "huge.png")
+    with pytest.raises(MediaError, match=r"huge\.png has too many pixels"):
+        read_picture(tmp_path / "huge.png")
 
 
 def test_what_is_no_picture_is_refused(tmp_path: Path):

@@ -7,8 +7,7 @@ import pytest
 
 from dreamvid.errors import DreamError, UnknownNameError, WeightsError
 from dreamvid.models import Model, ModelSpec
-from dreamvid.models.inception_v1 import FULL_WIDTHS
-from small import TINY_WIDTHS, random_picture, tiny_model
+from small import FULL_WIDTHS, TINY_WIDTHS, random_picture, tiny_model
 
 
 def test_layers_are_inception5hs_in_order(model: Model):
