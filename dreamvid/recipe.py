@@ -47,5 +47,5 @@ def _plain(value: Any) -> Any:
 CLASSIC = Recipe()
 """What `dreamvid image` does where the user says nothing: the 2015 program's dream."""
 
-ZOOM = Recipe(ascent=Ascent(layer="mixed4e", steps=3, rate=1.0))
+ZOOM = Recipe(ascent=Ascent(layer="mixed4e", steps=2))
 """What `dreamvid zoom` does where the user says nothing: quick enough for two cores."""
