@@ -64,8 +64,7 @@ def render_clip(
         then as it was before.
     """
     check_target(output, SINKS, overwrite)
-    still = read_picture(picture)
-    check_size(still.size.width, still.size.height, str(picture))
+    still = _read(picture)
     size = recipe.clip.size or like(still.size, DEFAULT_SIZE)
     recipe = replace(recipe, clip=replace(recipe.clip, size=size))  # as it will be remembered
     source = fit(still.flattened(), size)
@@ -87,8 +86,7 @@ def render_still(
     Args and Raises: as `render_clip`.
     """
     check_target(output, FORMATS, overwrite)
-    still = read_picture(picture)
-    check_size(still.size.width, still.size.height, str(picture))
+    still = _read(picture)
     check_extent(output, still.size)
     recipe = replace(recipe, clip=replace(recipe.clip, frames=1))
     model = _load(recipe)
@@ -115,6 +113,12 @@ def like(shape: Size, area: Size) -> Size:
     scale = math.sqrt(area.width * area.height / (shape.width * shape.height))
     even = (2 * round(side * scale / 2) for side in (shape.width, shape.height))
     return Size(*(min(max(side, SMALLEST_SIDE), LARGEST_SIDE) for side in even))
+
+
+def _read(picture: Path) -> Picture:
+    still = read_picture(picture)
+    check_size(still.size.width, still.size.height, str(picture))
+    return still
 
 
 def _task(recipe: Recipe, size: Size) -> str:

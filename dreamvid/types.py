@@ -1,7 +1,7 @@
 """The words of the library: what goes from room to room.
 
-Everywhere but in `media/`, a picture is RGB in [0, 1], as encoded (sRGB
-values, not linear light), float32, height first.
+Everywhere but in `media/`, a picture is RGB in [0, 1], as encoded (sRGB values, not linear light),
+float32, height first.
 """
 
 from dataclasses import dataclass

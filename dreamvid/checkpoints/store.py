@@ -21,6 +21,7 @@ def find(name_or_path: str | Path) -> Path:
 
     Raises:
       WeightsError: There is no such file.
+      MediaError: The path cannot be followed.
       UnknownNameError: There is no network of that name.
     """
     text = str(name_or_path)
@@ -45,6 +46,7 @@ def load(name_or_path: str | Path = "builtin") -> Model:
 
     Raises:
       WeightsError: The file is missing, damaged, or holds no network.
+      MediaError: The path cannot be followed.
       UnknownNameError: There is no network of that name.
     """
     return safetensors.read(find(name_or_path))

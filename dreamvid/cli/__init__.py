@@ -48,13 +48,12 @@ def main() -> NoReturn:
         code = app(standalone_mode=False)
         print(end="", flush=True)
     except (BrokenPipeError, SystemExit):  # Typer turns the first into the second
-        # Nobody reads on, as in `dreamvid layers | head`; nor shall Python's own last flush fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()  # nobody reads on, as in `dreamvid layers | head`
         code = DONE
     except OSError as error:
         if error.filename is not None or error.errno != errno.ENOSPC:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         code = complain(f"standard output cannot be written: {error.strerror}")
     except DreamError as error:
         code = complain(str(error))
@@ -70,6 +69,11 @@ def main() -> NoReturn:
         # At once: JAX's threads may still be at work, and crash when Python is taken down first.
         os._exit(INTERRUPTED)
     sys.exit(code)
+
+
+def discard_output() -> None:
+    """Sends what is left for standard output nowhere, so that Python's own last flush works."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(message: str) -> int:

@@ -130,8 +130,8 @@ class Mp4Sink:
         found = count_frames(self._path)
         if found != self._written or not found:
             raise MediaError(f"ffmpeg wrote {found} of {self._written} frames. {self._complaint()}")
-        if self._complaint():
-            _LOG.warning("ffmpeg said of %s: %s", self._path, self._complaint())
+        if complaint := self._complaint():
+            _LOG.warning("ffmpeg said of %s: %s", self._path, complaint)
         self._log.close()
 
     def abort(self) -> None:

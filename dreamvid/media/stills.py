@@ -25,9 +25,11 @@ class Format:
     """What Pillow is told."""
     largest_side: int = 2**31 - 1
     """Pixels; the format has no room for more."""
+    transparent: bool = True
+    """Whether it can hold alpha."""
 
 
-_JPEG = Format({"quality": 95, "subsampling": 0}, largest_side=65500)
+_JPEG = Format({"quality": 95, "subsampling": 0}, largest_side=65500, transparent=False)
 _TIFF = Format({"compression": "tiff_adobe_deflate"})
 FORMATS = {
     ".png": Format({}),
@@ -175,14 +177,15 @@ def write_picture(path: Path, picture: Picture, settings: dict[str, Any], overwr
     Raises:
       MediaError: The file cannot be written.
     """
-    values = picture.rgb
-    if picture.alpha is not None:
-        opaque = path.suffix.lower() in (".jpg", ".jpeg")
-        values = picture.flattened() if opaque else np.dstack([picture.rgb, picture.alpha])
+    suffix = path.suffix.lower()
+    form = FORMATS[suffix]
+    if picture.alpha is not None and form.transparent:
+        values = np.dstack([picture.rgb, picture.alpha])
+    else:
+        values = picture.flattened()
     pixels = np.round(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
     exif = Pillow.Exif()
     exif[DESCRIPTION] = json.dumps(settings)
-    suffix = path.suffix.lower()
     # Into memory first, where encoders cannot trip over a full disk.
     encoded = iio.imwrite(
         "<bytes>",
@@ -190,7 +193,7 @@ def write_picture(path: Path, picture: Picture, settings: dict[str, Any], overwr
         plugin="pillow",
         extension=suffix,
         exif=exif.tobytes(),
-        **FORMATS[suffix].options,
+        **form.options,
     )
     with replacing(path, overwrite) as scratch:
         try:

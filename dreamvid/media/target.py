@@ -23,7 +23,8 @@ def check_target(path: Path, formats: Iterable[str], overwrite: bool) -> None:
         folder, or the file exists and may not be replaced.
     """
     known = list(formats)
-    if what_is_at(path) == "folder":
+    lies = what_is_at(path)
+    if lies == "folder":
         raise MediaError(f"output {path} is a folder: name a file in it")
     if path.suffix.lower() not in known:
         have = f"extension {path.suffix!r}" if path.suffix else "no extension"
@@ -32,14 +33,14 @@ def check_target(path: Path, formats: Iterable[str], overwrite: bool) -> None:
     if parent != "folder":
         trouble = "does not exist: make it first" if parent == "nothing" else "is not a folder"
         raise MediaError(f"output folder {path.parent} {trouble}")
-    if what_is_at(path) != "nothing" and not overwrite:
+    if lies != "nothing" and not overwrite:
         raise MediaError(f"output {path} exists: add --overwrite, or choose another name")
-    with replacing(path, overwrite=True, keep=False):
+    with _scratch_beside(path, _target(path)):
         pass
 
 
 @contextlib.contextmanager
-def replacing(path: Path, overwrite: bool, keep: bool = True) -> Iterator[Path]:
+def replacing(path: Path, overwrite: bool) -> Iterator[Path]:
     """A scratch file beside `path` (or what it links to) that takes its place if all goes well.
 
     Whatever happens in the block, `path` is either what it was before or the whole new file.
@@ -47,12 +48,22 @@ def replacing(path: Path, overwrite: bool, keep: bool = True) -> Iterator[Path]:
     Args:
       path: The file to be made.
       overwrite: Whether a file that stands there at the end may be replaced.
-      keep: False only tries whether the folder takes a file.
 
     Raises:
       MediaError: The folder takes no file, or one has appeared there that may not be replaced.
     """
-    target = Path(os.path.realpath(path))  # a link is written through, not replaced
+    target = _target(path)
+    with _scratch_beside(path, target) as scratch:
+        yield scratch
+        _publish(scratch, target, overwrite)
+
+
+def _target(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # a link is written through, not replaced
+
+
+@contextlib.contextmanager
+def _scratch_beside(path: Path, target: Path) -> Iterator[Path]:
     # Its own extension last, by which writers know the format.
     scratch = target.with_name(f".dreamvid-{secrets.token_hex(6)}.part{target.suffix}")
     try:
@@ -61,8 +72,6 @@ def replacing(path: Path, overwrite: bool, keep: bool = True) -> Iterator[Path]:
         raise MediaError(f"output {path} cannot be written: {error.strerror}") from None
     try:
         yield scratch
-        if keep:
-            _publish(scratch, target, overwrite)
     finally:
         scratch.unlink(missing_ok=True)
 
