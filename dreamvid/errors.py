@@ -9,6 +9,28 @@ class OptionError(DreamError):
     """An option or argument has a value that cannot be used."""
 
 
+class ScheduleError(OptionError):
+    """A schedule's text cannot be read, or gives values that cannot be used."""
+
+    def __init__(self, message: str, text: str, position: int):
+        """A mistake at one place of a text.
+
+        Args:
+          message: One line that says what is wrong there.
+          text: All of the schedule's text.
+          position: Where in it, counted from 0.
+        """
+        super().__init__(message)
+        self.text = text
+        self.position = position
+
+    def excerpt(self, width: int = 76) -> str:
+        """Two lines: the text around the place, and a caret below it."""
+        start = max(0, min(self.position - width // 2, len(self.text) - width))
+        shown = "".join(c if c.isprintable() else " " for c in self.text[start : start + width])
+        return f"{shown}\n{' ' * (self.position - start)}^"
+
+
 class UnknownNameError(DreamError):
     """A name (of a layer, network, format ...) that dreamvid does not know."""
 

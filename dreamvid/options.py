@@ -224,3 +224,19 @@ class Clip(Options):
         high=LARGEST_SIDE,
         unset="the picture's shape, of 640x360's area",
     )
+
+
+@dataclass(frozen=True)
+class Output(Options):
+    """How the finished clip is encoded; what is unset, the format of the file decides."""
+
+    codec: str | None = option(
+        None, "Codec, one of those of the file's format.", unset="the format's first"
+    )
+    crf: int | None = option(
+        None, "Quality of the codec, lower is better.", low=0, high=63, unset="the codec's own"
+    )
+    preset: str | None = option(
+        None, "Speed preset of the encoder, in its own words.", unset="the codec's own"
+    )
+    pix_fmt: str | None = option(None, "Pixel format, in ffmpeg's words.", unset="the codec's own")
