@@ -1,75 +1,277 @@
-"""The camera of an endless zoom: how one frame's pixels follow from those of the frame before.
+"""Motions of the camera: how the picture at one moment follows from the picture at another.
 
-Motions are composed about the picture's centre with pixels as units, x to the right and y down.
+Nothing here needs JAX. Places are homogeneous (x, y, 1), in heights of the picture from its centre,
+x to the right and y down; values are those of a tick, 1/30 s, whatever the clip's own frame rate.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from dreamvid.ops import warp
-from dreamvid.types import Image
+from dreamvid.options import Options, option
+from dreamvid.registry import Registry
 
-SCHEDULE_FPS = 30
-"""The clock of the camera's values, in frames a second, whatever the clip's own rate."""
-
-
-class Motion(Protocol):
-    """A camera's path."""
-
-    def between(self, start: float, end: float) -> np.ndarray:
-        """The motion from one moment to another, as a matrix.
-
-        A matrix a step, not a pose since the beginning, which an endless zoom would overflow.
-
-        Args:
-          start: The earlier moment, in frames of the schedule's clock.
-          end: The later moment.
-
-        Returns:
-          float64 (3, 3): homogeneous (x, y, 1) about the centre in the picture at `end` -> the
-          same in the picture at `start`.
-        """
-        ...
+TICKS_A_SECOND = 30
+"""The clock of the camera's values and of the schedules' frames."""
 
 
 @dataclass(frozen=True)
-class Zoom:
-    """A steady zoom and roll about the centre."""
+class Velocity:
+    """How the picture moves at one moment."""
 
-    zoom: float
-    """Growth of the picture in a frame of the clock; above 0."""
-    angle: float
-    """Turn of the picture in a frame of the clock, in degrees, counter-clockwise."""
+    zoom: float = 1.0
+    """Growth in a tick."""
+    angle: float = 0.0
+    """Turn in a tick, in degrees, counter-clockwise."""
+    translation: tuple[float, float] = (0.0, 0.0)
+    """Heights that it moves to the right and down in a tick."""
+    centre: tuple[float, float] = (0.0, 0.0)
+    """Where it grows, turns and tilts about, in heights from its own centre."""
+    tilt: tuple[float, float] = (0.0, 0.0)
+    """Degrees in a tick by which its upper and its right edge turn away from the viewer, who stands
+    one height away."""
 
-    def between(self, start: float, end: float) -> np.ndarray:
-        """The same for any two moments as far apart: see `Motion`."""
-        shrink = self.zoom ** (start - end)
-        turn = math.radians(self.angle) * (end - start)
-        cos, sin = shrink * math.cos(turn), shrink * math.sin(turn)
-        # y points down, so looking back along a counter-clockwise turn is this rotation.
-        return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    def generator(self) -> np.ndarray:
+        """float64 (3, 3): its exponential takes the picture from one moment to a tick later."""
+        growth, turn = math.log(self.zoom), math.radians(self.angle)
+        back, aside = (math.radians(angle) for angle in self.tilt)
+        # y points down, so counter-clockwise goes from x towards -y.
+        rates = np.array([[growth, turn, 0.0], [-turn, growth, 0.0], [aside, -back, 0.0]])
+        x, y = self.centre
+        to_centre = np.array([[1.0, 0.0, -x], [0.0, 1.0, -y], [0.0, 0.0, 1.0]])
+        from_centre = np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+        rates = from_centre @ rates @ to_centre
+        rates[:2, 2] += self.translation
+        return rates
 
 
-@jax.jit
-def move(image: Image, matrix: jax.Array | np.ndarray) -> Image:
-    """The picture after a motion, in one resample; mirrored where the camera sees past the border.
+Path = Callable[[float], Velocity]
+"""The velocity from a moment (a whole number of ticks) to the next."""
+
+
+def between(path: Path, start: float, end: float) -> np.ndarray:
+    """The motion from one moment to a later one, as a matrix.
+
+    A matrix a step, not a pose since the beginning, which an endless zoom would overflow. Within a
+    tick the velocity is constant, so that steps of any length add up to the same motion.
 
     Args:
-      image: float32 (h, w, 3).
-      matrix: (3, 3), from `Motion.between`.
+      path: The camera's.
+      start: The earlier moment, in ticks; at least 0.
+      end: The later moment.
 
     Returns:
-      float32 (h, w, 3); may overshoot the range of the image by a little.
+      float64 (3, 3): a place in the picture at `end` -> the same in the picture at `start`.
     """
-    height, width = image.shape[:2]
-    centre = jnp.array([(width - 1) / 2, (height - 1) / 2])
-    y, x = jnp.mgrid[:height, :width].astype(jnp.float32)
-    about = jnp.stack([x - centre[0], y - centre[1], jnp.ones_like(x)], axis=-1)
-    # Highest: an accelerator's quicker products would be off by whole pixels.
-    seen = jnp.einsum("hwj,ij->hwi", about, jnp.asarray(matrix, jnp.float32), precision="highest")
-    return warp(image, seen[..., :2] / seen[..., 2:] + centre)
+    from scipy.linalg import expm  # 0.1 s, which --help need not wait for
+
+    matrix = np.eye(3)
+    while start < end - 1e-9:
+        # The next tick, even where adding up fractions fell short of this one by a rounding error.
+        tick = math.floor(start + 1e-9)
+        until = min(tick + 1.0, end)
+        matrix = matrix @ expm(-(until - start) * path(tick).generator())
+        start = until
+    return matrix / matrix[2, 2]
+
+
+def in_pixels(matrix: np.ndarray, height: int) -> np.ndarray:
+    """The same motion with pixels for heights; float64 (3, 3)."""
+    units = np.array([height, height, 1.0])
+    return matrix * units[:, None] / units
+
+
+def beyond(matrix: np.ndarray, aspect: float) -> float:
+    """How far past the border the camera looks, in heights; inf where it looks behind itself.
+
+    Args:
+      matrix: From `between`.
+      aspect: Width over height.
+    """
+    x, y = aspect / 2, 0.5
+    corners = np.array([(-x, -y, 1), (x, -y, 1), (-x, y, 1), (x, y, 1)]) @ matrix.T
+    if (corners[:, 2] < 0.1).any():
+        return math.inf
+    seen = np.abs(corners[:, :2] / corners[:, 2:])
+    return max(float((seen - (x, y)).max()), 0.0)
+
+
+MOTIONS: Registry["type[Motion]"] = Registry("motion")
+
+
+class Motion(Options):
+    """A camera's path. Its fields are its options; each may be a schedule."""
+
+    def velocity(self, tick: float, aspect: float) -> Velocity:
+        """How the picture moves at a moment.
+
+        Called on a motion whose options are those of that moment.
+
+        Args:
+          tick: The moment.
+          aspect: Width over height of the picture.
+        """
+        raise NotImplementedError
+
+
+def _zoom(default: float) -> float:
+    help = "Growth of the picture in 1/30 s; below 1 zooms out."
+    return option(default, help, low=0.5, high=2, animates=True)
+
+
+def _angle(default: float) -> float:
+    help = "Turn in 1/30 s, in degrees; positive is counter-clockwise."
+    return option(default, help, low=-360, high=360, animates=True)
+
+
+def _period(default: float) -> float:
+    return option(default, "Seconds until the motion repeats.", above=0, high=1e6, animates=True)
+
+
+def _phase(tick: float, period: float) -> float:
+    return 2.0 * math.pi * tick / (TICKS_A_SECOND * period)
+
+
+def _translation(help: str) -> float:
+    return option(0.0, help, low=-1, high=1, animates=True)
+
+
+def _centre(default: float, help: str) -> float:
+    return option(default, help, low=-10, high=10, animates=True)
+
+
+def _tilt(help: str) -> float:
+    return option(0.0, help, low=-10, high=10, animates=True)
+
+
+@MOTIONS.register("zoom")
+@dataclass(frozen=True)
+class Zoom(Motion):
+    """Everything the camera can do, each by its own option."""
+
+    zoom: float = _zoom(1.02)
+    angle: float = _angle(0.3)
+    translation_x: float = _translation("Heights the picture moves to the right in 1/30 s.")
+    translation_y: float = _translation("Heights the picture moves down in 1/30 s.")
+    centre_x: float = _centre(0.5, "Where it grows and turns about: 0 the left edge, 1 the right.")
+    centre_y: float = _centre(0.5, "Where it grows and turns about: 0 the top edge, 1 the bottom.")
+    tilt_x: float = _tilt("Degrees in 1/30 s that the upper edge turns away, seen from one height.")
+    tilt_y: float = _tilt("Degrees in 1/30 s that the right edge turns away, seen from one height.")
+
+    def velocity(self, tick: float, aspect: float) -> Velocity:
+        """See `Motion`."""
+        return Velocity(
+            self.zoom,
+            self.angle,
+            (self.translation_x, self.translation_y),
+            ((self.centre_x - 0.5) * aspect, self.centre_y - 0.5),
+            (self.tilt_x, self.tilt_y),
+        )
+
+
+@MOTIONS.register("spiral")
+@dataclass(frozen=True)
+class Spiral(Motion):
+    """Turns inwards about a centre that itself circles."""
+
+    zoom: float = _zoom(1.02)
+    angle: float = _angle(1.0)
+    radius: float = option(
+        0.2, "Heights from the middle to the circling centre.", low=0, high=2, animates=True
+    )
+    period: float = _period(6.0)
+
+    def velocity(self, tick: float, aspect: float) -> Velocity:
+        """See `Motion`."""
+        phase = _phase(tick, self.period)
+        centre = self.radius * math.cos(phase), self.radius * math.sin(phase)
+        return Velocity(self.zoom, self.angle, centre=centre)
+
+
+@MOTIONS.register("drift")
+@dataclass(frozen=True)
+class Drift(Motion):
+    """Floats sideways, its heading swaying to and fro."""
+
+    zoom: float = _zoom(1.004)
+    angle: float = _angle(0.0)
+    speed: float = option(
+        0.004, "Heights the picture moves in 1/30 s.", low=0, high=1, animates=True
+    )
+    heading: float = option(
+        180.0, "Where it moves to, in degrees: 0 right, 90 up.", low=-1e6, high=1e6, animates=True
+    )
+    sway: float = option(
+        40.0, "Degrees the heading sways to either side.", low=0, high=360, animates=True
+    )
+    period: float = _period(8.0)
+
+    def velocity(self, tick: float, aspect: float) -> Velocity:
+        """See `Motion`."""
+        swayed = self.heading + self.sway * math.sin(_phase(tick, self.period))
+        heading = math.radians(swayed)
+        moved = self.speed * math.cos(heading), -self.speed * math.sin(heading)
+        return Velocity(self.zoom, self.angle, moved)
+
+
+@MOTIONS.register("breathe")
+@dataclass(frozen=True)
+class Breathe(Motion):
+    """Comes nearer and goes back, and so in turn."""
+
+    zoom: float = _zoom(1.0)
+    depth: float = option(
+        0.02, "How much the zoom swings up and down.", low=0, high=0.4, animates=True
+    )
+    angle: float = _angle(0.2)
+    period: float = _period(4.0)
+
+    def velocity(self, tick: float, aspect: float) -> Velocity:
+        """See `Motion`."""
+        swing = math.cos(_phase(tick, self.period))
+        return Velocity(self.zoom * (1.0 + self.depth * swing), self.angle * swing)
+
+
+@MOTIONS.register("tunnel")
+@dataclass(frozen=True)
+class Tunnel(Motion):
+    """Rushes in along a winding way, leaning into the curves."""
+
+    zoom: float = _zoom(1.04)
+    angle: float = _angle(0.8)
+    winding: float = option(
+        0.2, "Heights the vanishing point strays from the middle.", low=0, high=2, animates=True
+    )
+    period: float = _period(5.0)
+
+    def velocity(self, tick: float, aspect: float) -> Velocity:
+        """See `Motion`."""
+        phase = _phase(tick, self.period)
+        # Two periods in proportion 2 to 1 draw an eight, which repeats with the longer one.
+        centre = self.winding * math.sin(phase), 0.6 * self.winding * math.sin(2.0 * phase)
+        return Velocity(self.zoom, self.angle * math.cos(phase), centre=centre)
+
+
+@MOTIONS.register("flight")
+@dataclass(frozen=True)
+class Flight(Motion):
+    """Flies over the picture as over a plain, towards a horizon."""
+
+    zoom: float = _zoom(1.015)
+    tilt: float = option(
+        1.0, "Degrees in 1/30 s that the far edge turns away.", low=-10, high=10, animates=True
+    )
+    horizon: float = option(
+        0.35, "Where it flies to: 0 the top edge, 1 the bottom.", low=-1, high=2, animates=True
+    )
+    banking: float = option(
+        0.3, "Degrees in 1/30 s that it rolls into its curves.", low=0, high=45, animates=True
+    )
+    period: float = _period(6.0)
+
+    def velocity(self, tick: float, aspect: float) -> Velocity:
+        """See `Motion`."""
+        roll = self.banking * math.cos(_phase(tick, self.period))
+        return Velocity(self.zoom, roll, centre=(0.0, self.horizon - 0.5), tilt=(self.tilt, 0.0))

@@ -6,10 +6,22 @@ class DreamError(Exception):
 
 
 class OptionError(DreamError):
-    """An option or argument has a value that cannot be used."""
+    """An option has a value that cannot be used."""
+
+    def __init__(self, name: str, problem: str, excerpt: str = ""):
+        """A mistake in one option.
+
+        Args:
+          name: The option as the user knows it, for example "--rate" or "ascent.rate".
+          problem: What is wrong with it and what would do, after the name.
+          excerpt: Lines that show the place, to be printed below.
+        """
+        super().__init__(f"{name} {problem}")
+        self.problem = problem
+        self.excerpt = excerpt
 
 
-class ScheduleError(OptionError):
+class ScheduleError(DreamError):
     """A schedule's text cannot be read, or gives values that cannot be used."""
 
     def __init__(self, message: str, text: str, position: int):
@@ -41,3 +53,7 @@ class WeightsError(DreamError):
 
 class MediaError(DreamError):
     """A picture or clip cannot be read or written."""
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """Work ended early because the user asked for it; nothing is lost."""

@@ -1,6 +1,7 @@
 """What the ascent makes grow: functions of the network's activations."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -27,3 +28,26 @@ class Layer:
     def __call__(self, activations: Activations) -> jax.Array:
         """The scalar to raise: half the sum of squares."""
         return 0.5 * jnp.sum(activations[self.layer] ** 2)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["weights"], meta_fields=["layers"])
+@dataclass(frozen=True)
+class Mix:
+    """Several layers at once, each by its weight, which may animate.
+
+    Each layer's energy is half its squared L2 norm, as in `Layer`; the weighted sum of their
+    logarithms grows. So what counts is how many times over each grows, and a layer of many channels
+    does not drown one of few. With all weight on one layer the gradient is `Layer`'s, but for its
+    length.
+    """
+
+    layers: tuple[str, ...]
+    """The names of the layers."""
+    weights: jax.Array
+    """float32 (layers,), at least 0."""
+
+    def __call__(self, activations: Activations) -> jax.Array:
+        """The scalar to raise: the weighted sum of logarithms."""
+        energies = [0.5 * jnp.sum(activations[name] ** 2) for name in self.layers]
+        # A layer that sees nothing at all has no direction to grow in.
+        return jnp.sum(self.weights * jnp.log(jnp.stack(energies) + 1e-12))

@@ -5,13 +5,18 @@ its dataclass is made, before anything compiles.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Integral, Real
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
-from dreamvid.errors import OptionError
+import numpy as np
+
+from dreamvid.errors import OptionError, ScheduleError
+from dreamvid.registry import unknown_name
+from dreamvid.schedule import Fade, Schedule, Scope
 
 
 def option(
@@ -22,6 +27,8 @@ def option(
     above: float | None = None,
     high: float | None = None,
     unset: str = "",
+    choices: tuple[str, ...] = (),
+    animates: bool = False,
 ) -> Any:
     """A dataclass field with what a user needs to know about it.
 
@@ -31,9 +38,20 @@ def option(
       low: The least value, itself allowed.
       above: A bound that the value must exceed.
       high: The greatest value, itself allowed.
-      unset: What None stands for, where that is the default.
+      unset: What None stands for, where None is allowed; one word can be written for it.
+      choices: The only values, where there are few.
+      animates: Whether it may be a schedule: the field then holds a `Schedule` (a `Fade`, where it
+        is a name) until `Options.at` puts the value of a moment in its place.
     """
-    metadata = {"help": help, "low": low, "above": above, "high": high, "unset": unset}
+    metadata = {
+        "help": help,
+        "low": low,
+        "above": above,
+        "high": high,
+        "unset": unset,
+        "choices": choices,
+        "animates": animates,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -73,18 +91,35 @@ def read_rate(text: str) -> Fraction:
     return Fraction(text)
 
 
-# How each kind of value is read from text, and what it is called when that fails.
-KINDS: dict[Any, tuple[Callable[[str], Any], str]] = {
-    int: (int, "a whole number"),
-    float: (float, "a number"),
-    str: (str, "a name"),
-    Size: (Size.parse, "a size such as 640x360"),
-    Fraction: (read_rate, "a number such as 30 or 30000/1001"),
+def _read_switch(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value."""
+
+    read: Callable[[str], Any]
+    """From text; raises ValueError, LookupError or ZeroDivisionError."""
+    accepts: type
+    words: str
+    """What it is called in an error."""
+
+
+KINDS: dict[Any, Kind] = {
+    bool: Kind(_read_switch, bool, "true or false"),
+    int: Kind(int, Integral, "a whole number"),
+    float: Kind(float, Real, "a number"),
+    str: Kind(str, str, "a name"),
+    Size: Kind(Size.parse, Size, "a size such as 640x360"),
+    Fraction: Kind(read_rate, Real, "a number such as 30 or 30000/1001"),
 }
 
 
 class Options:
     """Base of the groups of options: checks every field against its kind and bounds.
+
+    Text is read where another kind of value is needed.
 
     Raises:
       OptionError: A value is of another kind, out of its bounds, or not finite.
@@ -93,14 +128,58 @@ class Options:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value: Any = getattr(self, field.name)
-            if value is None and field.default is None:
-                continue
-            _check(field, value)
-            kind = kind_of(field)
-            if kind in (int, float):  # NumPy's too; an int for a float would compile once more
-                object.__setattr__(self, field.name, kind(value))  # type: ignore[arg-type]
-            elif kind is Fraction:
-                object.__setattr__(self, field.name, Fraction(str(value)))
+            object.__setattr__(self, field.name, read_option(field, value))
+
+    def animated(self) -> dict[dataclasses.Field, Schedule | Fade]:
+        """The options that are schedules."""
+        values = ((f, getattr(self, f.name)) for f in dataclasses.fields(self))  # type: ignore[arg-type]
+        return {f: value for f, value in values if isinstance(value, Schedule | Fade)}
+
+    def at(self, time: float, scope: Scope) -> Self:
+        """The same with every schedule's value at a moment.
+
+        Args:
+          time: In ticks.
+          scope: What the schedules may refer to.
+
+        Raises:
+          OptionError: A value is out of its bounds.
+        """
+        moving = {f: s for f, s in self.animated().items() if isinstance(s, Schedule)}
+        if not moving:
+            return self
+        values = {}
+        for field, schedule in moving.items():
+            value = schedule.at(time, scope)
+            values[field.name] = round(value) if kind_of(field) is int else value
+        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+
+    def check_over(self, times: np.ndarray, scope: Scope) -> None:
+        """Samples every schedule over a clip.
+
+        Args:
+          times: float64 (n,), in ticks.
+          scope: What the schedules may refer to.
+
+        Raises:
+          OptionError: A value is not finite or out of its bounds somewhere.
+        """
+        for field, schedule in self.animated().items():
+            try:
+                if isinstance(schedule, Fade):
+                    schedule.at(0.0, scope)
+                    continue
+                values = schedule.over(times, scope)
+            except ScheduleError as error:
+                raise _misread(field, error) from None
+            if kind_of(field) is int:
+                values = np.round(values)
+            wrong = np.flatnonzero(_out_of_bounds(field, values))
+            if wrong.size:
+                place, value = times[wrong[0]], values[wrong[0]]
+                raise OptionError(
+                    flag(field), f"is {value:g} at frame {place:g}: it must be {_needed(field)}"
+                )
 
 
 def kind_of(field: dataclasses.Field) -> Any:
@@ -113,39 +192,79 @@ def flag(field: dataclasses.Field) -> str:
     return "--" + field.name.replace("_", "-")
 
 
-def parse(field: dataclasses.Field, text: str) -> Any:
-    """The value that a user wrote for an option; bounds are checked by its dataclass.
+def read_option(field: dataclasses.Field, value: Any) -> Any:
+    """An option's value, from text or from any value of its kind.
 
     Raises:
-      OptionError: The text is no value of the option's kind.
+      OptionError: It is neither, or out of its bounds.
     """
-    read, _ = KINDS[kind_of(field)]
-    try:
-        return read(text)
-    except (ValueError, ZeroDivisionError):
-        raise _refusal(field, text) from None
-
-
-def _check(field: dataclasses.Field, value: Any) -> None:
-    kind = kind_of(field)
-    accepted = {int: Integral, float: Real, Fraction: Real}.get(kind, kind)
-    if not isinstance(value, accepted) or isinstance(value, bool):
+    kind, facts = kind_of(field), field.metadata
+    if facts["unset"] and (value is None or value == facts["unset"]):
+        return None
+    if isinstance(value, str) and (kind is not str or facts["animates"]):
+        value = _read(field, value)
+    if isinstance(value, Schedule | Fade):
+        if facts["animates"]:
+            return value
+        raise OptionError(flag(field), f"is '{value}': it cannot be a schedule")
+    if not isinstance(value, KINDS[kind].accepts) or (isinstance(value, bool) and kind is not bool):
         raise _refusal(field, value)
-    numbers = (value.width, value.height) if kind is Size else (value,)
-    bounds = field.metadata
-    for number in numbers if kind is not str else ():
-        if (
-            (bounds["low"] is not None and number < bounds["low"])
-            or (bounds["above"] is not None and number <= bounds["above"])
-            or (bounds["high"] is not None and number > bounds["high"])
-            or number != number  # not a number
-        ):
-            raise _refusal(field, value)
+    if facts["choices"] and value not in facts["choices"]:
+        see = f"Known: {', '.join(facts['choices'])}"
+        problem = unknown_name(field.name, str(value), facts["choices"], see)
+        raise OptionError(flag(field), f"is {value!r}: {problem}")
+    numbers = (value.width, value.height) if isinstance(value, Size) else (value,)
+    if kind not in (str, bool) and any(_out_of_bounds(field, number) for number in numbers):
+        raise _refusal(field, value)
+    # NumPy's numbers too; an int for a float would compile once more.
+    whole: dict[Any, Callable[[Any], Any]] = {int: int, float: float, Fraction: _fraction}
+    return whole[kind](value) if kind in whole else value
 
 
-def _refusal(field: dataclasses.Field, value: Any) -> OptionError:
+def _fraction(number: Any) -> Fraction:
+    return Fraction(str(number))  # 29.97 is meant, not the nearest binary fraction
+
+
+def _read(field: dataclasses.Field, text: str) -> Any:
+    kind, animates = kind_of(field), field.metadata["animates"]
+    try:
+        if kind is str:
+            fade = Fade.parse(text)
+            return fade.names[0] if len(fade.names) == 1 else fade
+        return KINDS[kind].read(text)
+    except ScheduleError as error:
+        raise _misread(field, error) from None
+    except (ValueError, LookupError, ZeroDivisionError):
+        # A single word or number is no schedule, but for the word t.
+        if not animates or (re.fullmatch(r"[\w.-]*", text) and "t" not in re.split(r"\W", text)):
+            raise _refusal(field, text) from None
+    try:
+        schedule = Schedule.parse(text)
+        return schedule if schedule.constant is None else schedule.constant
+    except ScheduleError as error:
+        raise _misread(field, error) from None
+
+
+def _misread(field: dataclasses.Field, error: ScheduleError) -> OptionError:
+    return OptionError(flag(field), f"has a mistake in its schedule: {error}", error.excerpt())
+
+
+def _out_of_bounds(field: dataclasses.Field, number: Any) -> Any:
+    """Whether a number, or each number of an array, is none or lies beyond the bounds."""
+    low, above, high = (field.metadata[name] for name in ("low", "above", "high"))
+    wrong = number != number  # not a number
+    if low is not None:
+        wrong = wrong | (number < low)
+    if above is not None:
+        wrong = wrong | (number <= above)
+    if high is not None:
+        wrong = wrong | (number > high)
+    return wrong
+
+
+def _needed(field: dataclasses.Field) -> str:
     kind = kind_of(field)
-    needed = KINDS[kind][1] + (", each side" if kind is Size else "")
+    needed = KINDS[kind].words + (", each side" if kind is Size else "")
     low, above, high = (field.metadata[name] for name in ("low", "above", "high"))
     if low is not None and high is not None:
         needed += f" from {low} to {high}"
@@ -153,8 +272,14 @@ def _refusal(field: dataclasses.Field, value: Any) -> OptionError:
         needed += f" of at least {low}"
     elif above is not None:
         needed += f" above {above}" + (f" and up to {high}" if high is not None else "")
+    unset = field.metadata["unset"]
+    needed += f", or {unset}" if unset.isalpha() else ""
+    return needed + (", or a schedule" if field.metadata["animates"] else "")
+
+
+def _refusal(field: dataclasses.Field, value: Any) -> OptionError:
     written = repr(value) if isinstance(value, str) else value
-    return OptionError(f"{flag(field)} is {written}: it must be {needed}")
+    return OptionError(flag(field), f"is {written}: it must be {_needed(field)}")
 
 
 @dataclass(frozen=True)
@@ -169,45 +294,67 @@ class General(Options):
 class Ascent(Options):
     """The gradient ascent. The defaults are the 2015 program's."""
 
-    layer: str = option("mixed4c", "Layer of the network to dream of; see: dreamvid layers.")
-    steps: int = option(10, "Steps of the ascent in each octave.", low=1, high=100_000)
-    rate: float = option(
-        1.5, "Mean change a step makes to a pixel, in 8-bit levels.", above=0, high=255
+    layer: str = option(
+        "mixed4c",
+        "Layer of the network to dream of (see: dreamvid layers), or a schedule of several.",
+        animates=True,
     )
-    octaves: int = option(4, "Scales to dream at, the picture's own among them.", low=1, high=100)
+    steps: int = option(
+        10, "Steps of the ascent in each octave.", low=0, high=100_000, animates=True
+    )
+    rate: float = option(
+        1.5,
+        "Mean change a step makes to a pixel, in 8-bit levels.",
+        low=0,
+        high=255,
+        animates=True,
+    )
+    octaves: int = option(
+        4, "Scales to dream at, the picture's own among them.", low=1, high=100, animates=True
+    )
     octave_scale: float = option(
         1.4, "Size of each octave over the next smaller one.", above=1, high=10
     )
     jitter: int = option(
-        32, "Largest random shift of the picture in a step, in pixels.", low=0, high=10_000
-    )
-
-
-@dataclass(frozen=True)
-class Camera(Options):
-    """How the picture moves from frame to frame.
-
-    Zoom and angle are those of one thirtieth of a second, so that a clip moves the same at any
-    frame rate.
-    """
-
-    zoom: float = option(
-        1.02, "Growth of the picture in 1/30 s; below 1 zooms out.", low=0.5, high=2
-    )
-    angle: float = option(
-        0.3, "Turn in 1/30 s, in degrees; positive is counter-clockwise.", low=-360, high=360
+        32,
+        "Largest random shift of the picture in a step, in pixels.",
+        low=0,
+        high=10_000,
+        animates=True,
     )
 
 
 @dataclass(frozen=True)
 class Anchors(Options):
-    """What keeps an endless zoom from running away from its source."""
+    """What keeps an endless clip near its beginning."""
 
     anchor_tone: float = option(
-        0.2,
-        "How far brightness, contrast and colour are led back to the source's in 1/30 s.",
+        1.0,
+        "How far brightness, contrast and colourfulness are led back to the source's in 1/30 s.",
         low=0,
         high=1,
+        animates=True,
+    )
+    anchor_sharpness: float = option(
+        0.3,
+        "How far fine detail is led back to what it was at the start in 1/30 s.",
+        low=0,
+        high=1,
+        animates=True,
+    )
+    anchor_range: float = option(
+        0.03,
+        "How far from black and white values begin to be bent away from them.",
+        low=0,
+        high=0.5,
+        animates=True,
+    )
+    colour: float = option(
+        1.2,
+        "Colourfulness that the anchor holds, as a multiple of the source's.",
+        low=0,
+        high=10,
+        animates=True,
     )
 
 
@@ -215,7 +362,13 @@ class Anchors(Options):
 class Clip(Options):
     """The shape of the clip."""
 
-    frames: int = option(90, "Length of the clip, in frames.", low=1, high=10**9)
+    frames: int | None = option(
+        90,
+        "Length of the clip in frames; endless makes numbered files until it is stopped.",
+        low=1,
+        high=10**9,
+        unset="endless",
+    )
     fps: Fraction = option(Fraction(30), "Frames a second.", low=1, high=1000)
     size: Size | None = option(
         None,
@@ -223,6 +376,26 @@ class Clip(Options):
         low=16,
         high=LARGEST_SIDE,
         unset="the picture's shape, of 640x360's area",
+    )
+    loop: str = option(
+        "none",
+        "How the end meets the beginning: none, closed (without a seam), or pingpong (back again).",
+        choices=("none", "closed", "pingpong"),
+    )
+    overlap: int = option(
+        30, "Frames over which a closed loop returns to its beginning.", low=2, high=10_000
+    )
+    strength: str = option(
+        "frame",
+        "What the dream's rate goes by: each frame, or the camera's clock of 1/30 s.",
+        choices=("frame", "clock"),
+    )
+    draft: bool = option(
+        False, "Dream key frames only and zoom between them: much quicker, less alive."
+    )
+    part: int = option(900, "Frames in each file of an endless clip.", low=1, high=10**6)
+    audio: str | None = option(
+        None, "A sound that schedules can follow, muxed into the clip.", unset="silence"
     )
 
 

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent
 
 
 def packaged(folder: str) -> Path:
-    """A folder that ships with dreamvid: "weights" or "samples".
+    """A folder that ships with dreamvid: "pipelines", "samples" or "weights".
 
     A wheel carries it inside the package; in a checkout it lies beside the package.
     """

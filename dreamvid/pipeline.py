@@ -1,67 +1,238 @@
 """frames(): the one generator that makes frames, each dreamed one the seed of the next."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dreamvid import ops
 from dreamvid.ascent import dream
-from dreamvid.camera import SCHEDULE_FPS, Zoom, move
 from dreamvid.models import Model
-from dreamvid.objectives import Layer
-from dreamvid.ops import match_tone, tone
+from dreamvid.objectives import Layer, Mix
+from dreamvid.options import Anchors, Size
 from dreamvid.recipe import Recipe
-from dreamvid.types import Carry, Frame, Image
+from dreamvid.schedule import Scope
+from dreamvid.timeline import Timeline
+from dreamvid.types import Carry, Frame, Image, Objective
+
+SETTLING = 45
+"""Ticks after which the sharpness that a clip has by then is what it is held to."""
+_FEATHER = 0.15
+"""Of a key frame's height: where its border fades into the other key frame of a draft."""
+
+
+_NOVELTY = 0.12
+"""Deviation of the random forms that fill what the camera had not seen."""
 
 
 def frames(
-    recipe: Recipe, model: Model, source: Image | np.ndarray, carry: Carry | None = None
+    recipe: Recipe,
+    model: Model | None,
+    source: Image | np.ndarray,
+    carry: Carry | None = None,
+    scope: Scope | None = None,
 ) -> Iterator[tuple[Frame, Carry]]:
     """The frames of a clip, one after the other; a still is a clip of one.
 
+    A closed loop begins with frames numbered below 0, which only lead up to it.
+
     Args:
       recipe: What to make.
-      model: The network.
+      model: The network; None moves the camera without dreaming.
       source: float32 (h, w, 3), RGB in [0, 1]: the picture the clip begins with.
       carry: What came with the last frame made, to go on from there; None begins.
+      scope: What the recipe's schedules may refer to; as `recipe.scope()` where None.
 
     Yields:
       Each frame, dreamed, and what the next one needs.
 
     Raises:
-      DreamError: The source is too small, or the network has no such layer.
+      DreamError: The source is too small, the network has no such layer, or a schedule leaves its
+        bounds.
     """
-    objective = Layer(recipe.ascent.layer)
-    root = jax.random.key(recipe.general.seed)
     source = jnp.array(source, jnp.float32)
-    for index in range(carry.index + 1 if carry else 0, recipe.clip.frames):
-        prior = source if carry is None else seed_of_next(recipe, carry)
-        image = dream(model, prior, objective, recipe.ascent, jax.random.fold_in(root, index))
-        carry = Carry(index, image, tone(source) if carry is None else carry.tone)
-        yield Frame(index, image), carry
+    size = Size(source.shape[1], source.shape[0])
+    maker = _Maker(Timeline(recipe, scope or recipe.scope(), size), model)
+    carry = carry or maker.begin(source)
+    step = maker.draft if recipe.clip.draft else maker.step
+    while (last := maker.timeline.last) is None or carry.index < last:
+        image, carry = step(carry)
+        yield Frame(carry.index, maker.crop(image)), carry
 
 
-def seed_of_next(recipe: Recipe, carry: Carry) -> Image:
-    """The last frame after the camera's motion, led back to the source's tone.
+class _Maker:
+    """Makes each frame from the carry of the one before."""
 
-    Args:
-      recipe: What is being made.
-      carry: What came with the last frame.
+    def __init__(self, timeline: Timeline, model: Model | None):
+        self.timeline = timeline
+        self._model = model
+        self._root = jax.random.key(timeline.recipe.general.seed)
 
-    Returns:
-      float32 (h, w, 3) in [0, 1].
-    """
-    tick = SCHEDULE_FPS / float(recipe.clip.fps)
-    camera = Zoom(recipe.camera.zoom, recipe.camera.angle)
-    matrix = camera.between(carry.index * tick, (carry.index + 1) * tick)
-    # As with the motion, a clip of twice the frames is led back half as far in each.
-    strength = 1.0 - (1.0 - recipe.anchors.anchor_tone) ** tick
-    return _follow(carry.image, matrix, carry.tone, strength)
+    def begin(self, source: Image) -> Carry:
+        """The carry before the first frame: the source itself."""
+        margin = self.timeline.margin
+        image = ops.pad(source, margin.height, margin.width)
+        before = self.timeline.first - 1
+        return Carry(before, image, ops.tone(source), jnp.float32(0.0), key=before)
+
+    def crop(self, image: Image) -> Image:
+        """The part of a picture that is the frame."""
+        margin = self.timeline.margin
+        return ops.crop(image, margin.height, margin.width)
+
+    def step(self, carry: Carry) -> tuple[Image, Carry]:
+        """The next frame and its carry."""
+        index = carry.index + 1
+        prior = self._prior(carry, index)
+        if self.timeline.closed:
+            prior, carry = self._return(prior, carry, index)
+        carry = self._finish(prior, carry, index)
+        return carry.image, carry
+
+    def draft(self, carry: Carry) -> tuple[Image, Carry]:
+        """The next frame between two key frames, and its carry."""
+        index = carry.index + 1
+        timeline = self.timeline
+        if index == timeline.first:
+            dreamed = self._finish(self._prior(carry, index), carry, index)
+            return dreamed.image, replace(dreamed, key=index, previous=dreamed.image)
+        start, end = carry.key, timeline.next_key(carry.key)
+        if index == start + 1:
+            dreamed = self._finish(self._prior(carry, end), carry, end)
+            carry = replace(dreamed, key=start, previous=carry.image)
+        carry = replace(carry, index=index)
+        if index == end:
+            return carry.image, replace(carry, key=index, previous=carry.image)
+        assert carry.previous is not None
+        onward = np.linalg.inv(timeline.matrix(index, end))
+        share = np.float32((index - start) / (end - start))
+        back = timeline.matrix(start, index)
+        return _between(carry.previous, carry.image, back, onward, share), carry
+
+    def _prior(self, carry: Carry, index: int) -> Image:
+        """What goes into the dream of a frame: the one before, after the camera's motion."""
+        if carry.index < self.timeline.first:
+            return carry.image
+        start = carry.key if carry.previous is not None else carry.index
+        matrix = self.timeline.matrix(start, index)
+        if self.timeline.margin == Size(0, 0):
+            return _moved(carry.image, matrix)
+        return _moved_out(carry.image, matrix, self._key(index, 1))
+
+    def _return(self, prior: Image, carry: Carry, index: int) -> tuple[Image, Carry]:
+        """Leads the end of a closed loop into what went into its beginning."""
+        overlap = self.timeline.recipe.clip.overlap
+        if index < 0:
+            kept = (*carry.entered, prior) if index >= -overlap else ()
+            return prior, replace(carry, entered=kept)
+        share = self.timeline.returned(index)
+        if share == 0.0:
+            return prior, carry
+        entered = carry.entered[self.timeline.number(index) - self.timeline.number(-overlap)]
+        return (entered if share == 1.0 else _blended(prior, entered, share)), carry
+
+    def _finish(self, prior: Image, carry: Carry, index: int) -> Carry:
+        """Dreams a frame and holds it near the beginning; the carry that it leaves."""
+        timeline = self.timeline
+        moment = timeline.moment(index)
+        image = prior
+        if self._model is not None:
+            objective = self._objective(index)
+            image = dream(self._model, prior, objective, moment.ascent, self._key(index, 0))
+        if timeline.recipe.kind == "image" or self._model is None:
+            return replace(carry, index=index, image=image)
+        anchors = moment.anchors
+        elapsed = index - timeline.first
+        settled = (timeline.closed and index >= 0) or elapsed * timeline.recipe.tick >= SETTLING
+        image, sharpness = _held(
+            image,
+            carry.tone * np.array([[1.0] * 3, [1.0, anchors.colour, anchors.colour]], np.float32),
+            carry.sharpness,
+            float(timeline.share(anchors.anchor_tone)),
+            self._sharpening(index, anchors) if settled else 0.0,
+            float(anchors.anchor_range),
+            # A running mean until it is settled.
+            float(0.0 if settled else max(1.0 / (elapsed + 1), timeline.share(0.07))),
+        )
+        return replace(carry, index=index, image=image, sharpness=sharpness)
+
+    def _sharpening(self, index: int, anchors: Anchors) -> float:
+        """How strongly a frame is held to the sharpness of the start."""
+        strength = self.timeline.share(anchors.anchor_sharpness)
+        share = self.timeline.returned(index)
+        # Two pictures at once are dreamed finer than one, which must not show.
+        return strength + (1.0 - strength) * 4.0 * share * (1.0 - share)
+
+    def _key(self, index: int, use: int) -> jax.Array:
+        """A frame's randomness for one of its uses."""
+        key = jax.random.fold_in(self._root, self.timeline.number(index))
+        return jax.random.fold_in(key, 1 << 16) if use else key
+
+    def _objective(self, index: int) -> Objective:
+        layers = self.timeline.recipe.layers
+        if len(layers) == 1:
+            return Layer(layers[0])
+        weights = self.timeline.weights(index)
+        return Mix(layers, jnp.array([weights.get(name, 0.0) for name in layers], jnp.float32))
 
 
 @jax.jit
-def _follow(
-    image: Image, matrix: jax.Array | np.ndarray, target: jax.Array, strength: jax.Array | float
+def _moved(image: Image, matrix: jax.Array | np.ndarray) -> Image:
+    return jnp.clip(ops.move(image, matrix), 0.0, 1.0)
+
+
+@jax.jit
+def _moved_out(image: Image, matrix: jax.Array | np.ndarray, key: jax.Array) -> Image:
+    """The picture after a motion that looks past its border, where new forms may begin."""
+    height, width = image.shape[:2]
+    seen = ops.seen_by(matrix, height, width)
+    # A mirrored border alone would be drawn out into streaks, a little more with every frame.
+    inside = jnp.minimum(seen, jnp.array([width - 1, height - 1]) - seen).min(-1)
+    new = jnp.clip(-inside, 0.0, 1.0)[..., None]
+    moved = ops.warp(image, seen) + _NOVELTY * new * ops.clouds(key, height, width)
+    return jnp.clip(moved, 0.0, 1.0)
+
+
+@jax.jit
+def _blended(first: Image, second: Image, share: jax.Array | float) -> Image:
+    return jnp.clip(ops.blend(first, second, share), 0.0, 1.0)
+
+
+@jax.jit
+def _held(
+    image: Image,
+    tone: jax.Array,
+    sharpness: jax.Array,
+    tone_strength: jax.Array | float,
+    sharpness_strength: jax.Array | float,
+    knee: jax.Array | float,
+    learning: jax.Array | float,
+) -> tuple[Image, jax.Array]:
+    """The picture led back to the anchors, and the anchor of sharpness, which learns from it."""
+    now = ops.sharpness(ops.fine_detail(image))
+    image = ops.match_sharpness(image, sharpness, sharpness_strength)
+    image = ops.soft_clip(ops.match_tone(image, tone, tone_strength), knee)
+    return jnp.clip(image, 0.0, 1.0), sharpness + learning * (now - sharpness)
+
+
+@jax.jit
+def _between(
+    first: Image,
+    second: Image,
+    back: jax.Array | np.ndarray,
+    onward: jax.Array | np.ndarray,
+    share: jax.Array | float,
 ) -> Image:
-    return jnp.clip(match_tone(move(image, matrix), target, strength), 0.0, 1.0)
+    """A moment between two key frames: each as the camera then sees it, faded into the other."""
+    height, width = first.shape[:2]
+    pictures, covers = [], []
+    for image, matrix, weight in ((first, back, 1.0 - share), (second, onward, share)):
+        seen = ops.seen_by(matrix, height, width)
+        pictures.append(ops.warp(image, seen))
+        inside = jnp.minimum(seen, jnp.array([width - 1, height - 1]) - seen).min(-1) + 1.0
+        covers.append(weight * jnp.clip(inside / (_FEATHER * height), 1e-4, 1.0))
+    part = (covers[1] / (covers[0] + covers[1]))[..., None]
+    mixed = ops.blend(pictures[0], pictures[1], part)
+    return jnp.clip(mixed, 0.0, 1.0)

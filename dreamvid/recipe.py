@@ -1,12 +1,38 @@
-"""A recipe: all that decides what a render looks like, checked and ready to be written down."""
+"""A recipe: all that decides what a render looks like, read, checked and written down."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import tomli_w
+
 from dreamvid import __version__
-from dreamvid.options import Anchors, Ascent, Camera, Clip, General, Size
+from dreamvid.camera import MOTIONS, TICKS_A_SECOND, Motion, Zoom
+from dreamvid.errors import DreamError, OptionError
+from dreamvid.options import (
+    Anchors,
+    Ascent,
+    Clip,
+    General,
+    Options,
+    Output,
+    Size,
+    read_option,
+)
+from dreamvid.paths import packaged, what_is_at
+from dreamvid.registry import unknown_name
+from dreamvid.schedule import Fade, Schedule, Scope
+
+KINDS = ("zoom", "image")
+"""What can be made: a clip, or a still."""
+_LONGEST = 1 << 20
+"""Bytes of a recipe's file."""
+_FORESEEN = 60 * 60 * TICKS_A_SECOND
+"""Ticks over which the schedules of an endless clip are checked beforehand."""
 
 
 @dataclass(frozen=True)
@@ -15,37 +41,273 @@ class Recipe:
 
     general: General = General()
     ascent: Ascent = Ascent()
-    camera: Camera = Camera()
+    camera: Motion = Zoom()
     anchors: Anchors = Anchors()
     clip: Clip = Clip()
+    output: Output = Output()
+    kind: str = "zoom"
+    """One of KINDS."""
+    source: str | None = None
+    """The picture it begins with; None is the sample sky."""
+    folder: Path = field(default_factory=Path.cwd, compare=False)
+    """What relative names of files start from."""
 
-    def settings(
-        self, source: str, digest: str, groups: Iterable[str] | None = None
-    ) -> dict[str, Any]:
-        """The recipe as JSON values, for a finished file's metadata.
+    @property
+    def groups(self) -> dict[str, Options]:
+        """The groups of options that matter to what is made."""
+        names = ("general", "ascent") if self.kind == "image" else GROUPS
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def picture(self) -> Path:
+        """The file it begins with."""
+        if self.source is None:
+            return packaged("samples") / "sky.jpg"
+        return self.folder / self.source
+
+    @property
+    def sound(self) -> Path | None:
+        """The file whose sound goes with the clip."""
+        return None if self.clip.audio is None else self.folder / self.clip.audio
+
+    @property
+    def tick(self) -> float:
+        """Ticks from one frame to the next."""
+        return TICKS_A_SECOND / float(self.clip.fps)
+
+    @property
+    def dreamed_frames(self) -> int | None:
+        """How many frames the loop has to make; the way back of a pingpong repeats them."""
+        count = self.clip.frames
+        return count // 2 + 1 if count and self.clip.loop == "pingpong" else count
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that it dreams of at one time or another."""
+        layer = self.ascent.layer
+        return layer.names if isinstance(layer, Fade) else (layer,)
+
+    def scope(self, signals: Mapping[str, np.ndarray] | None = None) -> Scope:
+        """What its schedules may refer to.
 
         Args:
-          source: The name of the picture it began with.
-          digest: The sha256 of the network.
-          groups: Those that matter; all of them where None.
+          signals: The loudness of its sound, from `dreamvid.media.audio`.
         """
-        settings: dict[str, Any] = {
-            "dreamvid": __version__,
-            "source": source,
-            "network_sha256": digest,
-        }
-        for name in groups or vars(self):
-            options = vars(getattr(self, name))
-            settings[name] = {key: _plain(value) for key, value in options.items()}
-        return settings
+        frames = self.clip.frames
+        length = float("inf") if frames is None else frames * self.tick
+        return Scope(length, TICKS_A_SECOND, self.general.seed, signals or {}, self.folder)
+
+    def at(self, tick: float, scope: Scope) -> "Recipe":
+        """The recipe of one moment: numbers in place of schedules.
+
+        Args:
+          tick: The moment.
+          scope: From `scope`.
+        """
+        # The camera is asked at whole ticks, by whoever moves it.
+        moving = (name for name in GROUPS if name != "camera")
+        return replace(self, **{name: getattr(self, name).at(tick, scope) for name in moving})
+
+    def check(self, scope: Scope) -> None:
+        """Refuses what cannot be made together, and schedules that leave their bounds.
+
+        Raises:
+          OptionError: Something does not fit.
+        """
+        frames, clip = self.clip.frames, self.clip
+        if frames is None and clip.loop != "none":
+            raise OptionError("--loop", f"is {clip.loop}, but an endless clip has no end: use none")
+        if clip.loop == "pingpong" and frames is not None and (frames % 2 or frames < 4):
+            raise OptionError(
+                "--frames", f"is {frames}: a pingpong needs an even number of at least 4"
+            )
+        if clip.loop == "closed" and frames is not None and frames <= clip.overlap:
+            raise OptionError(
+                "--overlap", f"is {clip.overlap}: a closed loop of {frames} frames needs it shorter"
+            )
+        if clip.draft and clip.loop == "closed":
+            raise OptionError("--draft", "cannot close a loop: use --loop pingpong, or no draft")
+        if clip.draft and frames is None:
+            raise OptionError("--draft", "needs a clip that ends: give --frames a number")
+        for start, count in _stretches(self.dreamed_frames, self.tick):
+            times = (start + np.arange(count)) * self.tick
+            for name, group in self.groups.items():
+                group.check_over(np.floor(times) if name == "camera" else times, scope)
+
+    def to_toml(self, facts: Mapping[str, str] | None = None) -> str:
+        """The recipe as a file that `read_recipe` reads.
+
+        Args:
+          facts: What else there is to know of a finished file, put down as comments.
+        """
+        notes = "".join(f"# {name}: {fact}\n" for name, fact in (facts or {}).items())
+        table: dict[str, Any] = {"kind": self.kind}
+        if self.source is not None:
+            table["source"] = self.source
+        for name, options in self.groups.items():
+            table[name] = {"motion": motion_name(self.camera)} if name == "camera" else {}
+            for f in fields(options):  # type: ignore[arg-type]
+                value = getattr(options, f.name)
+                if value is not None or f.default is not None:
+                    table[name][f.name] = f.metadata["unset"] if value is None else _plain(value)
+        return f"# dreamvid {__version__}\n{notes}\n{tomli_w.dumps(table)}"
+
+    def change(
+        self, values: Mapping[str, Any], shown: Callable[[str], str] = lambda key: key
+    ) -> "Recipe":
+        """The recipe with some options changed.
+
+        Args:
+          values: "ascent.rate" and the like -> a value, or its text. "camera.motion" takes another
+            motion, with that one's defaults.
+          shown: How an option is called in errors.
+
+        Raises:
+          UnknownNameError: There is no such option.
+          OptionError: A value cannot be used.
+        """
+        new: dict[str, Any] = {}
+        if "camera.motion" in values:
+            motion = values["camera.motion"]
+            if not isinstance(motion, str):
+                raise OptionError(shown("camera.motion"), f"is {motion}: it must be a name")
+            if motion != motion_name(self.camera):
+                new["camera"] = MOTIONS[motion]()
+        for key, value in values.items():
+            if key == "camera.motion":
+                continue
+            if key in ("kind", "source"):
+                if not isinstance(value, str):
+                    raise OptionError(shown(key), f"is {value}: it must be a text")
+                new[key] = value
+                continue
+            name, _, option = key.partition(".")
+            group = new.get(name) or (getattr(self, name) if name in GROUPS else None)
+            own = {f.name: f for f in fields(group)} if group else {}  # type: ignore[arg-type]
+            if option not in own:
+                raise _unknown(key, new.get("camera", self.camera))
+            try:
+                value = read_option(own[option], value)
+            except OptionError as error:
+                raise OptionError(shown(key), error.problem, error.excerpt) from None
+            new[name] = replace(group, **{option: value})  # type: ignore[type-var]
+        changed = replace(self, **new)
+        if changed.kind not in KINDS:
+            see = f"Known: {', '.join(KINDS)}"
+            raise unknown_name("kind", changed.kind, KINDS, see)
+        return changed
 
 
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Size | Fraction) else value
+GROUPS = ("general", "ascent", "camera", "anchors", "clip", "output")
+"""The names of the groups of options."""
 
-
-CLASSIC = Recipe()
+CLASSIC = Recipe(kind="image")
 """What `dreamvid image` does where the user says nothing: the 2015 program's dream."""
 
 ZOOM = Recipe(ascent=Ascent(layer="mixed4e", steps=2))
 """What `dreamvid zoom` does where the user says nothing: quick enough for two cores."""
+
+
+def motion_name(motion: Motion) -> str:
+    """The name under which a motion is registered."""
+    return next(name for name in MOTIONS if type(motion) is MOTIONS[name])
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe: a path, or the name of one that ships with dreamvid.
+
+    Raises:
+      UnknownNameError: There is neither.
+    """
+    path = Path(name)
+    if what_is_at(path) != "nothing" or path.suffix == ".toml":
+        return path
+    known = shipped_recipes()
+    if name not in known:
+        raise unknown_name("recipe", name, known, f"Known: {', '.join(known)}")
+    return known[name]
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name -> file of the recipes that ship with dreamvid."""
+    return {path.stem: path for path in sorted(packaged("pipelines").glob("*.toml"))}
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file; what it leaves out is as in the preset of its kind.
+
+    Raises:
+      DreamError: There is no such file, it is not TOML, or an option in it cannot be used.
+    """
+    if what_is_at(path) != "file":
+        raise DreamError(f"no recipe at {path}: check the path, or see: dreamvid render --list")
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LONGEST + 1)
+        if len(data) > _LONGEST:
+            raise DreamError(f"{path} is larger than {_LONGEST} bytes: it is no recipe")
+        return parse_recipe(data.decode(), path.parent.absolute())
+    except OSError as error:
+        raise DreamError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DreamError(f"{path} is no recipe: it is not UTF-8 text") from None
+    except OptionError as error:
+        raise OptionError(f"{path}:", str(error), error.excerpt) from None
+    except DreamError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def parse_recipe(text: str, folder: Path) -> Recipe:
+    """The recipe that a TOML text describes.
+
+    Args:
+      text: TOML: tables of options, `kind` and `source`.
+      folder: What relative names in it start from.
+
+    Raises:
+      DreamError: It is not TOML, or an option in it cannot be used.
+    """
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise DreamError(f"it is not TOML: {error}") from None
+    values = {}
+    for name, value in table.items():
+        if isinstance(value, dict):
+            values |= {f"{name}.{option}": content for option, content in value.items()}
+        elif name in GROUPS:
+            raise OptionError(name, f"is {value!r}: it must be a table of options")
+        else:
+            values[name] = value
+    preset = CLASSIC if values.get("kind") == "image" else ZOOM
+    return replace(preset, folder=folder).change(values)
+
+
+def flag_of(key: str) -> str:
+    """An option's flag: "ascent.octave_scale" -> "--octave-scale"."""
+    return "--" + key.rpartition(".")[2].replace("_", "-")
+
+
+def _unknown(key: str, motion: Motion) -> DreamError:
+    known = ["kind", "source", "camera.motion"]
+    for name in GROUPS:
+        group = motion if name == "camera" else getattr(ZOOM, name)
+        known += [f"{name}.{f.name}" for f in fields(group)]  # type: ignore[arg-type]
+    group, _, _ = key.partition(".")
+    see = f"Options of {group}: " if group in GROUPS else "Groups: "
+    names = [k.partition(".")[2] for k in known if k.startswith(f"{group}.")] or GROUPS
+    of = f"the motion {motion_name(motion)!r}" if group == "camera" else ""
+    return unknown_name("option", key, known, see + ", ".join(names), of)
+
+
+def _stretches(frames: int | None, tick: float) -> list[tuple[int, int]]:
+    """(first frame, number of frames) of handy pieces of a clip."""
+    total = frames if frames is not None else int(_FORESEEN / tick)
+    size = 100_000
+    return [(start, min(size, total - start)) for start in range(0, total, size)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Fraction) and value.denominator == 1:
+        return int(value)
+    return str(value) if isinstance(value, Size | Fraction | Schedule | Fade) else value

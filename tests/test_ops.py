@@ -17,12 +17,21 @@ def grid(height: int, width: int, dx: float = 0.0, dy: float = 0.0) -> jax.Array
     return jnp.stack([x + dx, y + dy], axis=-1)
 
 
+ROLL = np.array([[0.8, -0.6, 1.0], [0.6, 0.8, -2.0], [0.0, 0.01, 1.0]])
+
 OPS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "resize_bilinear": partial(ops.resize_bilinear, height=7, width=23),
     "warp": lambda image: ops.warp(image, grid(9, 11, 0.3, -0.7)),
     "tone": ops.tone,
     "match_tone": lambda image: ops.match_tone(image, jnp.full((2, 3), 0.2), 0.5),
+    "match_sharpness": lambda image: ops.match_sharpness(image, jnp.float32(0.1), 0.7),
+    "soft_clip": lambda image: ops.soft_clip(2 * image - 0.5, 0.1),
+    "move": lambda image: ops.move(image, ROLL),
+    "pad": lambda image: ops.pad(image, 3, 40),
+    "crop": lambda image: ops.crop(image, 3, 4),
+    "blend": lambda image: ops.blend(image, image[::-1], 0.3),
     "to_8bit": ops.to_8bit,
+    "to_16bit": lambda image: ops.to_16bit(image).astype(jnp.int32),
 }
 
 
@@ -32,7 +41,8 @@ def test_plain_jit_and_vmap_agree(name: str):
     batch = jnp.stack([random_picture(12, 17, seed) for seed in range(2)])
     plain = jnp.stack([op(image) for image in batch])
     for other in (jnp.stack([jax.jit(op)(image) for image in batch]), jax.vmap(op)(batch)):
-        np.testing.assert_allclose(plain, other, atol=1e-5)
+        # 16-bit levels may round to either side.
+        np.testing.assert_allclose(plain, other, atol=1 if name == "to_16bit" else 1e-5)
 
 
 @pytest.mark.parametrize("size", [(12, 17), (5, 30), (40, 3), (1, 1), (24, 34)])
@@ -103,9 +113,63 @@ def test_tone_is_left_or_taken_over():
 def test_a_flat_picture_takes_the_mean_without_blowing_up():
     flat, target = jnp.full((8, 8, 3), 0.5), ops.tone(random_picture(8, 8))
     moved = ops.match_tone(flat, target, 1.0)
-    np.testing.assert_allclose(moved, jnp.broadcast_to(target[0], (8, 8, 3)), atol=1e-6)
+    assert float(jnp.ptp(moved, axis=(0, 1)).max()) == pytest.approx(0.0, abs=1e-6)
+    np.testing.assert_allclose(ops.tone(moved)[0], target[0], atol=1e-6)
+
+
+def test_sharpness_is_left_or_taken_over():
+    image = random_picture(24, 32)
+    now = float(ops.sharpness(ops.fine_detail(image)))
+    np.testing.assert_allclose(ops.match_sharpness(image, now, 1.0), image, atol=1e-6)
+    softer = ops.match_sharpness(image, 0.7 * now, 1.0)
+    assert float(ops.sharpness(ops.fine_detail(softer))) < 0.85 * now
+    flat = jnp.full((8, 8, 3), 0.5)
+    np.testing.assert_allclose(ops.match_sharpness(flat, 0.3, 1.0), flat, atol=1e-6)
+
+
+@pytest.mark.parametrize(("frequency", "kept"), [(0.05, 0.0), (0.1, 0.02), (0.5, 1.0)])
+def test_fine_detail_is_what_is_finer_than_three_pixels(frequency: float, kept: float):
+    x = jnp.arange(200)
+    wave = jnp.broadcast_to(jnp.cos(2 * jnp.pi * frequency * x)[None, :, None], (8, 200, 3))
+    share = float(jnp.std(ops.fine_detail(wave)) / jnp.std(wave))
+    assert share == pytest.approx(kept, abs=0.02)
+
+
+def test_soft_clipping_keeps_the_middle_and_never_reaches_the_ends():
+    values = jnp.linspace(-0.2, 1.2, 300).reshape(10, 10, 3)
+    bent = ops.soft_clip(values, 0.1)
+    middle = (values > 0.1) & (values < 0.9)
+    np.testing.assert_array_equal(bent[middle], values[middle])
+    assert 0 < float(bent.min()) < float(bent.max()) < 1
+    assert (jnp.diff(bent.ravel()) > 0).all()
+    np.testing.assert_allclose(ops.soft_clip(values, 0.0), jnp.clip(values, 0, 1), atol=1e-5)
+
+
+def test_a_cross_fade_ends_in_its_pictures_and_keeps_contrast():
+    first, second = random_picture(40, 60), random_picture(40, 60, 1)
+    np.testing.assert_allclose(ops.blend(first, second, 0.0), first, atol=1e-6)
+    np.testing.assert_allclose(ops.blend(first, second, 1.0), second, atol=1e-6)
+    half = ops.blend(first, second, 0.5)
+    assert float(jnp.std(half)) > 0.9 * min(float(jnp.std(first)), float(jnp.std(second)))
+    assert float(jnp.std((first + second) / 2)) < 0.8 * float(jnp.std(first))
+
+
+def test_cropping_undoes_padding():
+    image = random_picture(12, 17)
+    np.testing.assert_array_equal(ops.crop(ops.pad(image, 5, 40), 5, 40), image)
+    expected = np.pad(image, ((5, 5), (7, 7), (0, 0)), mode="reflect")
+    np.testing.assert_array_equal(ops.pad(image, 5, 7), expected)
+
+
+def test_clouds_are_seeded_and_of_even_strength():
+    key = jax.random.key(3)
+    clouds = ops.clouds(key, 90, 160)
+    np.testing.assert_array_equal(clouds, ops.clouds(key, 90, 160))
+    assert 0.5 < float(clouds.std()) < 1.5
+    assert ops.clouds(key, 4, 4).shape == (4, 4, 3)
 
 
 def test_8_bit_levels_are_the_nearest():
     values = jnp.array([-1.0, 0.0, 0.4 / 255, 0.6 / 255, 1.0, 2.0])
     assert ops.to_8bit(values).tolist() == [0, 0, 0, 1, 255, 255]
+    assert ops.to_16bit(values[:3] * 255 / 65535 * 10).tolist() == [0, 0, 4]

@@ -6,20 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dreamvid.camera import Zoom as Camera
 from dreamvid.errors import OptionError
-from dreamvid.options import Ascent, Camera, Clip, Size, flag, parse
+from dreamvid.options import Anchors, Ascent, Clip, Options, Size, flag, read_option
 from dreamvid.recipe import CLASSIC, ZOOM
+from dreamvid.schedule import Fade, Schedule, Scope
 
 
 @pytest.mark.parametrize(
     ("group", "name", "value"),
     [
-        *(
-            (Ascent, name, value)
-            for name in ("steps", "octaves")
-            for value in (0, -1, 1.5, math.nan)
-        ),
-        *((Ascent, "rate", value) for value in (0, -1.5, math.nan, math.inf)),
+        *((Ascent, name, value) for name in ("steps", "octaves") for value in (-1, 1.5, math.nan)),
+        (Ascent, "octaves", 0),
+        *((Ascent, "rate", value) for value in (-1.5, math.nan, math.inf)),
         *((Ascent, "octave_scale", value) for value in (1, 0, -2, math.nan)),
         *((Ascent, "jitter", value) for value in (-1, 0.5, 2**31)),
         *((Ascent, "layer", value) for value in (4, None)),
@@ -48,13 +47,14 @@ def test_what_cannot_be_used_is_refused_with_flag_and_value(group: Any, name: st
     ],
 )
 def test_text_is_read(group: Any, name: str, text: str, value: Any):
-    assert parse(field_of(group, name), text) == value
+    assert read_option(field_of(group, name), text) == value
 
 
 @pytest.mark.parametrize(
     ("group", "name", "text"),
     [
         (Ascent, "steps", "many"),
+        (Ascent, "rate", "--1"),
         (Ascent, "steps", "1.5"),
         (Ascent, "rate", ""),
         (Clip, "fps", "30/0"),
@@ -66,7 +66,7 @@ def test_text_is_read(group: Any, name: str, text: str, value: Any):
 )
 def test_text_of_another_kind_is_refused(group: Any, name: str, text: str):
     with pytest.raises(OptionError, match="must be"):
-        parse(field_of(group, name), text)
+        read_option(field_of(group, name), text)
 
 
 def test_a_whole_number_is_a_number_too():
@@ -78,10 +78,63 @@ def test_a_whole_number_is_a_number_too():
 
 @pytest.mark.parametrize("preset", [CLASSIC, ZOOM])
 def test_every_default_can_be_written_and_read_again(preset: Any):
-    for group in vars(preset).values():
+    for group in preset.groups.values():
         for field in dataclasses.fields(group):
             value = getattr(group, field.name)
-            assert value is None or parse(field, str(value)) == value
+            text = field.metadata["unset"] if value is None else str(value)
+            assert read_option(field, text) == value
+
+
+def test_endless_is_a_length():
+    assert Clip(frames="endless").frames is None  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="from 1 to 1000000000, or endless"):
+        Clip(frames="for ever")  # type: ignore[arg-type]
+
+
+def test_a_choice_is_one_of_few():
+    with pytest.raises(OptionError, match=r"--loop is 'close'.*Did you mean 'closed'"):
+        Clip(loop="close")
+
+
+def test_what_animates_takes_a_schedule_and_what_does_not_refuses_it():
+    assert isinstance(Ascent(rate="1+t/30").rate, Schedule)  # type: ignore[arg-type]
+    assert isinstance(Ascent("0:(mixed4c), 30:(mixed3b)").layer, Fade)
+    assert Ascent("0:(mixed4c)").layer == "mixed4c"
+    assert Ascent(rate="3/2").rate == 1.5  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"--octave-scale is '1\.4\+t'"):
+        Ascent(octave_scale="1.4+t")  # type: ignore[arg-type]
+
+
+def test_a_moment_has_numbers_in_place_of_schedules():
+    ascent = Ascent(rate="0:(1), 10:(3)", steps="2+t/4")  # type: ignore[arg-type]
+    moment = ascent.at(5.0, Scope())
+    assert (moment.rate, moment.steps) == (2.0, 3)
+    assert type(moment.steps) is int
+    plain = Ascent()
+    assert plain.at(5.0, Scope()) is plain
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (Anchors(anchor_tone="t/10"), "--anchor-tone is 1.1 at frame 11: it must be"),  # type: ignore[arg-type]
+        (Ascent(steps="3-t"), "--steps is -1 at frame 4: it must be"),  # type: ignore[arg-type]
+        (Ascent(rate="log(t-3)"), "not a finite number"),  # type: ignore[arg-type]
+        (Ascent(rate="audio('low')"), "audio"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_schedule_that_leaves_its_bounds_is_refused_beforehand(options: Options, complaint: str):
+    with pytest.raises(OptionError) as refusal:
+        options.check_over(np.arange(30.0), Scope(30.0))
+    assert complaint in str(refusal.value)
+
+
+def test_a_mistake_in_a_schedule_shows_its_place():
+    with pytest.raises(OptionError) as refusal:
+        Ascent(rate="1 + 2*sinn(t)")  # type: ignore[arg-type]
+    assert str(refusal.value).startswith("--rate has a mistake in its schedule: ")
+    text, caret = refusal.value.excerpt.split("\n")
+    assert text[caret.index("^") :].startswith("sinn")
 
 
 def field_of(group: Any, name: str) -> dataclasses.Field:

@@ -9,8 +9,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from dreamvid import __version__
-from dreamvid.cli import image, layers, settings, signals, zoom
-from dreamvid.errors import DreamError
+from dreamvid.cli import image, layers, measure, render, resume, settings, signals, zoom
+from dreamvid.errors import DreamError, OptionError, Stopped
 
 DONE, BUG, USER, INTERRUPTED = 0, 1, 2, 3
 """The exit codes; a bug shows its traceback."""
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for module in (zoom, image, layers, settings):
+for module in (zoom, image, render, resume, layers, settings, measure):
     app.command()(module.command)
 
 
@@ -44,6 +44,7 @@ def main() -> NoReturn:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for any name of a file
+    farewell = "interrupted; no unfinished file is left"
     try:
         code = app(standalone_mode=False)
         print(end="", flush=True)
@@ -56,7 +57,9 @@ def main() -> NoReturn:
         discard_output()
         code = complain(f"standard output cannot be written: {error.strerror}")
     except DreamError as error:
-        code = complain(str(error))
+        code = complain(str(error), error.excerpt if isinstance(error, OptionError) else "")
+    except Stopped as stop:
+        code, farewell = INTERRUPTED, str(stop)
     except typer.TyperException as error:  # a flag or argument that Typer refuses
         code = complain(f"{error.format_message().rstrip('.')}. See: dreamvid --help")
     except (Exception, KeyboardInterrupt):
@@ -65,7 +68,7 @@ def main() -> NoReturn:
             raise
         code = INTERRUPTED
     if code and signals.asked_to_stop():
-        print("dreamvid: interrupted; no unfinished file is left", file=sys.stderr, flush=True)
+        print(f"dreamvid: {farewell}", file=sys.stderr, flush=True)
         # At once: JAX's threads may still be at work, and crash when Python is taken down first.
         os._exit(INTERRUPTED)
     sys.exit(code)
@@ -76,7 +79,14 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def complain(message: str) -> int:
-    """Prints one line about the user's input; returns the exit code that goes with it."""
+def complain(message: str, excerpt: str = "") -> int:
+    """Prints one line about the user's input; returns the exit code that goes with it.
+
+    Args:
+      message: The line.
+      excerpt: Lines that show the place in a text, printed below it.
+    """
     print("dreamvid:", " ".join(message.splitlines()), file=sys.stderr)
+    for line in excerpt.splitlines():
+        print(f"  {line}", file=sys.stderr)
     return USER

@@ -3,66 +3,111 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dreamvid.options import Options, flag, kind_of, parse
-from dreamvid.recipe import Recipe
+from dreamvid.camera import MOTIONS
+from dreamvid.options import flag, kind_of
+from dreamvid.recipe import Recipe, flag_of
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="The file to make.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace an existing output, and a run of something else."),
+]
+Keep = Annotated[bool, typer.Option("--keep", help="Keep the run folder of a finished clip.")]
+MotionOnly = Annotated[
+    bool, typer.Option("--motion-only", help="Move the camera without dreaming, to see its path.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything and tell what would be done.")
+]
 
 
-def with_options(
-    preset: Recipe, *names: str
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command one flag for each option in some groups of a recipe.
+def output(help: str) -> Any:
+    """The flag that names the file to make."""
+    return Annotated[Path, typer.Option("--output", "-o", help=help)]
+
+
+def with_options(preset: Recipe) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command one flag for each option of a recipe.
 
     Args:
       preset: The recipe where the user says nothing.
-      names: The groups, for example "ascent".
 
     Returns:
       A decorator for a command whose first parameter is the recipe that the flags make.
     """
-    groups = {name: getattr(preset, name) for name in names}
+    flags = {p.name: (key, p) for key, p in _flags(preset)}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            changed = {}
-            for name, group in groups.items():
-                texts = {f: given.pop(f.name) for f in dataclasses.fields(group)}
-                values = {f.name: parse(f, t) for f, t in texts.items() if t is not None}
-                changed[name] = dataclasses.replace(group, **values)
-            command(dataclasses.replace(preset, **changed), **given)
+            written = {key: given.pop(name) for name, (key, _) in flags.items()}
+            values = {key: value for key, value in written.items() if value is not None}
+            # The folder that is current now, not when this module was imported.
+            here = dataclasses.replace(preset, folder=Path.cwd())
+            command(here.change(values, flag_of), **given)
 
         own = list(inspect.signature(command).parameters.values())[1:]
-        flags = [
-            _parameter(f, group) for group in groups.values() for f in dataclasses.fields(group)
-        ]
-        run.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in [*own, *flags]}
+        parameters = [*own, *(parameter for _, parameter in flags.values())]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
 
     return decorate
 
 
-def _parameter(field: dataclasses.Field, group: Options) -> inspect.Parameter:
-    default = getattr(group, field.name)
+def _flags(preset: Recipe) -> Iterator[tuple[str, inspect.Parameter]]:
+    for name, group in preset.groups.items():
+        if name != "camera":
+            for field in dataclasses.fields(group):  # type: ignore[arg-type]
+                default = getattr(group, field.name)
+                yield f"{name}.{field.name}", _parameter(field, default, name)
+            continue
+        motions = {motion: MOTIONS[motion]() for motion in MOTIONS}
+        help = f"How the camera moves: {', '.join(motions)}."
+        shown = typer.Option("--motion", help=help, metavar="<name>", rich_help_panel="Camera")
+        default = Annotated[str | None, shown]
+        yield (
+            "camera.motion",
+            inspect.Parameter("motion", _KEYWORD, default="zoom", annotation=default),
+        )
+        for field, of in _motion_fields(motions):
+            note = "" if len(of) == len(motions) else f" For {', '.join(of)}."
+            default = getattr(motions[of[0]], field.name)
+            yield f"camera.{field.name}", _parameter(field, default, name, note)
+
+
+def _motion_fields(motions: dict[str, Any]) -> Iterator[tuple[dataclasses.Field, list[str]]]:
+    """Each option of any motion, with the motions that have it."""
+    fields = {m: {f.name: f for f in dataclasses.fields(motions[m])} for m in motions}
+    for name in dict.fromkeys(name for own in fields.values() for name in own):
+        of = [motion for motion in motions if name in fields[motion]]
+        yield fields[of[0]][name], of
+
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+def _parameter(
+    field: dataclasses.Field, default: Any, group: str, note: str = ""
+) -> inspect.Parameter:
+    kind = kind_of(field)
+    name = flag(field)
+    names = f"{name}/--no-{name[2:]}" if kind is bool else name
+    known = field.metadata["unset"] if default is None else str(default).lower()
+    metavar = "schedule" if field.metadata["animates"] else kind.__name__.lower()
     shown = typer.Option(
-        flag(field),
-        help=field.metadata["help"],
-        metavar=f"<{kind_of(field).__name__.lower()}>",
-        show_default=field.metadata["unset"] if default is None else True,
+        names,
+        help=f"{field.metadata['help']}{note} Default: {known}.",
+        metavar=None if kind is bool else f"<{metavar}>",
+        show_default=False,
+        rich_help_panel=group.capitalize(),
     )
-    return inspect.Parameter(
-        field.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        # Typer takes all values as text; `parse` says in one line what is wrong with them.
-        default=None if default is None else str(default),
-        annotation=Annotated[str | None, shown],
-    )
+    # What is not given is None, so that another motion's defaults hold; texts are read by the
+    # option itself, which says in one line what is wrong with them.
+    annotation = Annotated[bool | None if kind is bool else str | None, shown]
+    return inspect.Parameter(field.name, _KEYWORD, default=None, annotation=annotation)

@@ -1,29 +1,26 @@
 """dreamvid image: one still."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dreamvid.cli.flags import Output, Overwrite, with_options
-from dreamvid.cli.progress import Progress
+from dreamvid.cli.flags import Overwrite, output, with_options
+from dreamvid.cli.work import make
 from dreamvid.recipe import CLASSIC, Recipe
 
 
-@with_options(CLASSIC, "general", "ascent")
+@with_options(CLASSIC)
 def command(
     recipe: Recipe,
     picture: Annotated[Path, typer.Argument(metavar="IMAGE", help="The picture to dream.")],
     *,
-    output: Output,
+    output: output("The picture to make: .png, .jpg, .webp or .tiff."),  # type: ignore[valid-type]
     overwrite: Overwrite = False,
 ) -> None:
     """Dream a still at its own size. PNG, JPEG, WebP and TIFF are written; transparency is kept."""
-    from dreamvid.render import render_still
-
-    with Progress(1) as progress:
-        render_still(recipe, picture, output, overwrite, progress)
-    print(output)
+    make(dataclasses.replace(recipe, source=str(picture)), output, overwrite)
 
 
 command.__name__ = "image"

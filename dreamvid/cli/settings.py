@@ -1,6 +1,5 @@
 """dreamvid settings: how a finished file was made."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +11,10 @@ def command(
         Path, typer.Argument(metavar="FILE", help="A clip or picture that dreamvid made.")
     ],
 ) -> None:
-    """Print the settings, seed and network that a finished file was made with, as JSON."""
+    """Print the settings, seed and network that a finished file was made with, as a recipe."""
     from dreamvid.media.probe import read_settings
 
-    print(json.dumps(read_settings(file), indent=2))
+    print(read_settings(file), end="")
 
 
 command.__name__ = "settings"

@@ -1,10 +1,16 @@
-"""Ctrl-C and its kin: whatever asks the program to stop raises KeyboardInterrupt."""
+"""Ctrl-C and its kin: whatever asks the program to stop raises KeyboardInterrupt.
 
+Work that can be gone on with asks to be left its frame: there the first one only sets a flag.
+"""
+
+import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _asked = False
+_patient = False
 
 
 def catch() -> None:
@@ -20,16 +26,28 @@ def asked_to_stop() -> bool:
     return _asked
 
 
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """Within it the first one leaves the work to end by itself, and the second raises."""
+    global _patient
+    _patient = True
+    try:
+        yield
+    finally:
+        _patient = False
+
+
 def check() -> None:
     """Raises KeyboardInterrupt where one has come but was swallowed on its way.
 
     Python does that to an exception that meets it in a callback of the garbage collector.
     """
-    if _asked:
+    if _asked and not _patient:
         raise KeyboardInterrupt
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
     global _asked
-    _asked = True
-    raise KeyboardInterrupt
+    first, _asked = not _asked, True
+    if not (first and _patient):
+        raise KeyboardInterrupt

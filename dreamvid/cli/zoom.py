@@ -1,17 +1,17 @@
 """dreamvid zoom: an endless zoom into a picture."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dreamvid.cli.flags import Output, Overwrite, with_options
-from dreamvid.cli.progress import Progress
-from dreamvid.paths import packaged
+from dreamvid.cli.flags import DryRun, Keep, MotionOnly, Overwrite, output, with_options
+from dreamvid.cli.work import make
 from dreamvid.recipe import ZOOM, Recipe
 
 
-@with_options(ZOOM, *vars(ZOOM))
+@with_options(ZOOM)
 def command(
     recipe: Recipe,
     picture: Annotated[
@@ -19,19 +19,23 @@ def command(
         typer.Argument(metavar="IMAGE", help="Where to begin.", show_default="a sample sky"),
     ] = None,
     *,
-    output: Output,
+    output: output("The clip to make: .mp4, .mov, .mkv, .webm, .gif, .webp or frame-%05d.png."),  # type: ignore[valid-type]
     overwrite: Overwrite = False,
+    keep: Keep = False,
+    motion_only: MotionOnly = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Make an endless zoom: each dreamed frame, moved by the camera, is the next one's seed.
 
     The defaults are a preset for good-looking clips in about two minutes on two CPU cores.
-    """
-    from dreamvid.render import render_clip
 
-    source = picture or packaged("samples") / "sky.jpg"
-    with Progress(recipe.clip.frames) as progress:
-        render_clip(recipe, source, output, overwrite, progress)
-    print(output)
+    A <schedule> is a number, or a text of keys: --zoom "0:(1.01), 3s:(1.05) ease_in_out, 9s:(1)".
+
+    What is stopped goes on when the same command is given again.
+    """
+    source = None if picture is None else str(picture)
+    recipe = dataclasses.replace(recipe, source=source)
+    make(recipe, output, overwrite, keep=keep, motion_only=motion_only, dry_run=dry_run)
 
 
 command.__name__ = "zoom"

@@ -1,155 +1,168 @@
-"""Sinks: where the frames of a clip go. One registered class an output format."""
+"""Sinks: where the frames of a clip go. One registered format an extension."""
 
 import contextlib
-import json
-import logging
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, Protocol
 
-import imageio_ffmpeg
-import numpy as np
-
-from dreamvid.errors import MediaError
-from dreamvid.media.probe import count_frames
-from dreamvid.media.target import replacing
-from dreamvid.options import Size
+from dreamvid.media import codecs
+from dreamvid.media.animations import GifSink, WebpSink, gif_commands
+from dreamvid.media.codecs import Encoding, Format, Sink, Sound, check_shape, choose
+from dreamvid.media.ffmpeg import (
+    VideoSink,
+    check_sound,
+    picture_command,
+    shell_line,
+    sound_command,
+)
+from dreamvid.media.sequence import PngSink
+from dreamvid.media.target import check_sequence, check_target, replacing, replacing_frames
+from dreamvid.options import Output, Size
 from dreamvid.registry import Registry
 
-_LOG = logging.getLogger(__name__)
+SINKS: Registry[Format] = Registry("output format")
+"""Extension -> how such files are written."""
+
+_APPLE = ("aac", "mp3", "alac", "ac3")
+_INDEX_FIRST = ("-movflags", "+faststart")
+SINKS.register(".mp4")(
+    Format(
+        VideoSink,
+        (codecs.H264, codecs.HVC1, codecs.AV1),
+        _INDEX_FIRST,
+        Sound(("aac", "-b:a", "192k"), _APPLE),
+    )
+)
+SINKS.register(".mov")(
+    Format(
+        VideoSink,
+        (codecs.PRORES, codecs.H264, codecs.HVC1),
+        _INDEX_FIRST,
+        Sound(("pcm_s16le",), _APPLE),
+    )
+)
+SINKS.register(".mkv")(
+    Format(
+        VideoSink,
+        (codecs.FFV1, codecs.H264, codecs.HEVC, codecs.AV1),
+        sound=Sound(("copy",)),
+    )
+)
+SINKS.register(".webm")(
+    Format(
+        VideoSink,
+        (codecs.VP9, codecs.AV1),
+        sound=Sound(("libopus", "-b:a", "160k"), ("opus", "vorbis")),
+    )
+)
+# Browsers show what follows within 10 ms only after 100 ms.
+SINKS.register(".gif")(Format(GifSink, (codecs.GIF,), fastest=50))
+SINKS.register(".webp")(Format(WebpSink, (codecs.WEBP,), fastest=90, largest_side=16383))
+SINKS.register(".png")(Format(PngSink, (codecs.PNG, codecs.PNG16), numbered=True))
 
 
-class Sink(Protocol):
-    """Takes the frames of a clip, in order."""
+def check_output(
+    path: Path,
+    size: Size | None,
+    fps: Fraction,
+    output: Output,
+    overwrite: bool,
+    sound: Path | None = None,
+) -> None:
+    """Refuses all that could not be written, before any work is done for it.
 
-    def write(self, frame: np.ndarray) -> None:
-        """Adds a frame: uint8 (height, width, 3), RGB."""
-        ...
+    Args:
+      path: The file to be made, or a sequence's name such as "frame-%05d.png".
+      size: Of the frames; None where it is not known yet.
+      fps: Frames a second.
+      output: How it is to be encoded.
+      overwrite: Whether what exists may be replaced.
+      sound: The file whose first sound it shall have; None for none.
 
-    def close(self) -> None:
-        """Completes the file and checks it.
-
-        Raises:
-          MediaError: It is not whole.
-        """
-        ...
-
-    def abort(self) -> None:
-        """Stops at once; what is in the file then is of no use."""
-        ...
+    Raises:
+      DreamError: One line that says what will not do, with a way out.
+    """
+    check_target(path, SINKS, overwrite)
+    encoding = replace(_choose(path, fps, output), size=size, sound=sound)
+    if encoding.format.numbered:
+        check_sequence(path, overwrite)
+    check_shape(encoding)
+    check_sound(encoding)
 
 
-SINKS: Registry[Callable[[Path, Size, Fraction, dict[str, Any]], Sink]] = Registry("output format")
-"""Extension -> a sink's class, called with (path, size, fps, settings)."""
+def _choose(path: Path, fps: Fraction, output: Output) -> Encoding:
+    return choose(path, SINKS[path.suffix.lower()], fps, output)
+
+
+def depth_of(path: Path, output: Output) -> int:
+    """Bits of a channel that a sink wants: 8 (uint8), or 16 (uint16) where it keeps more than 8.
+
+    Raises:
+      DreamError: There is no such format or encoding.
+    """
+    return _choose(path, Fraction(1), output).depth
+
+
+def ffmpeg_line(
+    path: Path, size: Size, fps: Fraction, output: Output, sound: Path | None = None
+) -> str | None:
+    """What a shell would be told to do as a sink does, frames coming in through a pipe.
+
+    Returns:
+      The commands as one line; None where ffmpeg is not used.
+
+    Raises:
+      DreamError: There is no such format or encoding.
+    """
+    encoding = replace(_choose(path, fps, output), size=size, sound=sound)
+    if not encoding.codec.encoder:
+        return None
+    if encoding.format.sink is GifSink:
+        return shell_line(*gif_commands(path, path.with_suffix(".frames.mkv"), fps), joined=" | ")
+    if not sound:
+        return shell_line(picture_command(path, encoding))
+    silent = path.with_suffix(f".silent{path.suffix}")
+    joining = sound_command(path, silent, encoding, "SECONDS")
+    return shell_line(picture_command(silent, encoding), joining)
 
 
 @contextlib.contextmanager
 def open_sink(
-    path: Path, size: Size, fps: Fraction, settings: dict[str, Any], overwrite: bool
+    path: Path,
+    size: Size,
+    fps: Fraction,
+    settings: str,
+    output: Output,
+    overwrite: bool,
+    sound: Path | None = None,
 ) -> Iterator[Sink]:
     """A sink for a file that appears when the block ends well, whole, or not at all.
 
     Args:
-      path: Its extension, one of SINKS, chooses the format.
+      path: Its extension, one of SINKS, chooses the format; a sequence's name holds the place of
+        the number, counted from 0, such as "frame-%05d.png".
       size: Of the frames that will be written.
       fps: Frames a second.
-      settings: JSON values, stored in the file.
-      overwrite: Whether an existing file may be replaced.
+      settings: A text to be stored in the file, for `probe.read_settings`.
+      output: How it is encoded; what it leaves open is chosen here.
+      overwrite: Whether what exists may be replaced.
+      sound: A file whose first sound the clip has, cut to its length; None for none.
 
     Raises:
-      MediaError: The file cannot be written, or came out wrong.
+      DreamError: The file cannot be written, or came out wrong.
     """
-    with replacing(path, overwrite) as scratch:
-        sink = SINKS[path.suffix.lower()](scratch, size, fps, settings)
+    encoding = replace(
+        _choose(path, fps, output), size=size, settings=settings, sound=sound and sound.absolute()
+    )
+    check_shape(encoding)
+    check_sound(encoding)
+    place = replacing_frames if encoding.format.numbered else replacing
+    with place(path, overwrite) as scratch:
+        sink = encoding.format.sink(scratch, encoding)
         try:
             yield sink
             sink.close()
         except BaseException:
             sink.abort()
             raise
-
-
-@SINKS.register(".mp4")
-class Mp4Sink:
-    """H.264 that every player opens: 4:2:0, even sizes, tagged BT.709, index at the front."""
-
-    def __init__(self, path: Path, size: Size, fps: Fraction, settings: dict[str, Any]):
-        if size.width % 2 or size.height % 2:
-            even = Size(size.width // 2 * 2, size.height // 2 * 2)
-            raise MediaError(f"size {size} has an odd side, which H.264 cannot have: use {even}")
-        self._path = path
-        self._written = 0
-        command = ["-hide_banner", "-loglevel", "error", "-y"]
-        command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", str(size), "-r", str(fps)]
-        command += ["-i", "pipe:0", "-c:v", "libx264", "-preset", "medium", "-crf", "18"]
-        command += ["-vf", "scale=flags=accurate_rnd+full_chroma_int:out_color_matrix=bt709"
-                    ":out_range=tv,format=yuv420p,setparams=color_primaries=bt709"
-                    ":color_trc=bt709:colorspace=bt709:range=tv"]  # fmt: skip
-        command += ["-movflags", "+faststart", "-metadata", f"comment={json.dumps(settings)}"]
-        # Absolute, since a colon in a relative name would make its beginning a protocol.
-        command += [str(path.absolute())]
-        # A file, since a pipe that nobody reads would fill up and stop ffmpeg.
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        try:
-            self._process = subprocess.Popen(
-                [imageio_ffmpeg.get_ffmpeg_exe(), *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                # A Ctrl-C on the terminal is ours to handle, not the encoder's.
-                start_new_session=True,
-            )
-        except (RuntimeError, OSError) as error:
-            self._log.close()
-            raise MediaError(
-                f"ffmpeg cannot be started ({error}): reinstall imageio-ffmpeg, "
-                "or let IMAGEIO_FFMPEG_EXE name one"
-            ) from None
-
-    def write(self, frame: np.ndarray) -> None:
-        """Hands a frame to ffmpeg, waiting while it is behind: see `Sink`."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(np.ascontiguousarray(frame))
-        except OSError:
-            self._process.wait()
-            raise self._failure() from None
-        self._written += 1
-
-    def close(self) -> None:
-        """Waits for ffmpeg and checks its exit code and the frame count: see `Sink`."""
-        assert self._process.stdin is not None
-        # ffmpeg may have died of the last frame, which is found just below.
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        if self._process.wait() != 0:
-            raise self._failure()
-        found = count_frames(self._path)
-        if found != self._written or not found:
-            raise MediaError(f"ffmpeg wrote {found} of {self._written} frames. {self._complaint()}")
-        if complaint := self._complaint():
-            _LOG.warning("ffmpeg said of %s: %s", self._path, complaint)
-        self._log.close()
-
-    def abort(self) -> None:
-        """Kills ffmpeg: see `Sink`."""
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        self._log.close()
-
-    def _failure(self) -> MediaError:
-        return MediaError(
-            f"ffmpeg stopped with code {self._process.returncode} "
-            f"after {self._written} frames: {self._complaint() or 'no reason given'}"
-        )
-
-    def _complaint(self) -> str:
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").split("\n")
-        return "; ".join(line.strip() for line in lines if line.strip())[-500:]

@@ -1,6 +1,5 @@
 """Still pictures: read as a person sees them, written with the settings that made them."""
 
-import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from dreamvid.errors import MediaError
+from dreamvid.media.exif import DESCRIPTION
 from dreamvid.media.target import replacing
 from dreamvid.options import Size
 from dreamvid.paths import what_is_at
@@ -40,8 +40,6 @@ FORMATS = {
     ".tiff": _TIFF,
 }
 """Extension -> format."""
-DESCRIPTION = 0x010E
-"""The EXIF tag of the text that holds our settings."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +163,13 @@ def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
     return np.clip(resized, 0.0, 1.0)
 
 
-def write_picture(path: Path, picture: Picture, settings: dict[str, Any], overwrite: bool) -> None:
+def write_picture(path: Path, picture: Picture, settings: str, overwrite: bool) -> None:
     """Writes an 8-bit still with its settings inside; the file appears whole or not at all.
 
     Args:
       path: Its extension, one of FORMATS, chooses the format.
       picture: Its alpha is kept, or flattened onto white in a JPEG.
-      settings: JSON values, readable again with `read_settings`.
+      settings: A text, readable again with `read_settings`.
       overwrite: Whether an existing file may be replaced.
 
     Raises:
@@ -184,15 +182,19 @@ def write_picture(path: Path, picture: Picture, settings: dict[str, Any], overwr
     else:
         values = picture.flattened()
     pixels = np.round(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
+    # As bytes, since Pillow would keep only the ASCII of a text.
     exif = Pillow.Exif()
-    exif[DESCRIPTION] = json.dumps(settings)
+    exif[DESCRIPTION] = settings.encode()
+    note = {"exif": exif.tobytes()}
+    if form is _TIFF:
+        note = {"description": settings.encode()}
     # Into memory first, where encoders cannot trip over a full disk.
     encoded = iio.imwrite(
         "<bytes>",
         pixels,
         plugin="pillow",
         extension=suffix,
-        exif=exif.tobytes(),
+        **note,
         **form.options,
     )
     with replacing(path, overwrite) as scratch:

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import re
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -66,10 +68,8 @@ def _target(path: Path) -> Path:
 def _scratch_beside(path: Path, target: Path) -> Iterator[Path]:
     # Its own extension last, by which writers know the format.
     scratch = target.with_name(f".dreamvid-{secrets.token_hex(6)}.part{target.suffix}")
-    try:
+    with writing(path):
         scratch.touch(exist_ok=False)
-    except OSError as error:
-        raise MediaError(f"output {path} cannot be written: {error.strerror}") from None
     try:
         yield scratch
     finally:
@@ -88,3 +88,88 @@ def _publish(scratch: Path, path: Path, overwrite: bool) -> None:
         ) from None
     except OSError:  # a file system without hard links
         scratch.replace(path)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns a failing disk into one line about an output.
+
+    Raises:
+      MediaError: The block met such a failure.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise MediaError(f"output {path} cannot be written: {error.strerror}") from None
+
+
+_PATTERN = re.compile(r"(?P<head>[^%]*)%(0[1-9])?d(?P<tail>[^%]*)")
+
+
+def check_sequence(path: Path, overwrite: bool) -> None:
+    """Refuses frames that are files of their own where they could not be written.
+
+    Args:
+      path: In a folder that is there; "frame-%05d.png" is a name with a place for the number.
+      overwrite: Whether existing frames may be replaced.
+
+    Raises:
+      MediaError: The name has no such place, or a frame exists and may not be replaced.
+    """
+    if not _PATTERN.fullmatch(path.name):
+        example = path.with_name(f"{path.stem.replace('%', '')}-%05d{path.suffix}").name
+        raise MediaError(f"output {path} has no place for a frame's number: name it as {example}")
+    if (old := frames_at(path)) and not overwrite:
+        raise MediaError(f"output {old[0]} exists: add --overwrite, or choose another name")
+
+
+def frames_at(path: Path) -> list[Path]:
+    """The files that a sequence's name stands for, the first in front; none of another name."""
+    place = _PATTERN.fullmatch(path.name)
+    if not place or not path.parent.is_dir():
+        return []
+    form = re.compile(rf"{re.escape(place['head'])}([0-9]+){re.escape(place['tail'])}")
+    found = {
+        int(digits[1]): entry
+        for entry in path.parent.iterdir()
+        if (digits := form.fullmatch(entry.name)) and path.name % int(digits[1]) == entry.name
+    }
+    return [found[number] for number in sorted(found)]
+
+
+@contextlib.contextmanager
+def replacing_frames(path: Path, overwrite: bool) -> Iterator[Path]:
+    """As `replacing`, for frames that are files of their own; older frames are removed.
+
+    Args:
+      path: As `check_sequence` has it; what is yielded has the same name.
+      overwrite: Whether frames that stand there at the end may be replaced.
+
+    Raises:
+      MediaError: As there, or the folder takes no file, or a frame has appeared there meanwhile.
+    """
+    check_sequence(path, overwrite)
+    folder = path.parent / f".dreamvid-{secrets.token_hex(6)}.part"
+    with writing(path):
+        folder.mkdir()
+    try:
+        yield folder / path.name
+        _publish_frames(folder, path, overwrite)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish_frames(folder: Path, path: Path, overwrite: bool) -> None:
+    names = {entry.name for entry in folder.iterdir()}
+    published: list[Path] = []
+    try:
+        for name in names:
+            _publish(folder / name, path.with_name(name), overwrite)
+            published.append(path.with_name(name))
+    except BaseException:
+        for frame in published if not overwrite else ():
+            frame.unlink(missing_ok=True)
+        raise
+    for frame in frames_at(path) if overwrite else ():
+        if frame.name not in names:
+            frame.unlink(missing_ok=True)

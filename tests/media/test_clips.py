@@ -1,67 +1,32 @@
 """Clips decode to the frames that went in, and appear whole or not at all."""
 
+import resource
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from waves import SIZE, smooth_frames
 
 from dreamvid.errors import MediaError
+from dreamvid.media import codecs
 from dreamvid.media.probe import count_frames, read_settings
-from dreamvid.media.sinks import SINKS, open_sink
+from dreamvid.media.sinks import SINKS, check_output, open_sink
 from dreamvid.media.target import check_target, replacing
-from dreamvid.options import Size
+from dreamvid.options import Output, Size
 
-SETTINGS = {"dreamvid": "0", "source": "sky = ; # \\ 'x' ü.png", "ascent": {"rate": 1.5}}
-SIZE = Size(64, 48)
-
-
-def smooth_frames(count: int) -> list[np.ndarray]:
-    """Colours that change slowly over the picture and in time: uint8 (48, 64, 3)."""
-    y, x = np.mgrid[0:1:48j, 0:1:64j]
-    waves = [np.stack([x, y, 0.5 + 0.4 * np.sin(3 * x + t / 3)], -1) for t in range(count)]
-    return [np.round(255 * wave).astype(np.uint8) for wave in waves]
+DEFAULT = Output()
 
 
-@pytest.mark.parametrize("suffix", list(SINKS))
-@pytest.mark.parametrize("fps", [Fraction(24), Fraction(30000, 1001)])
-def test_what_is_written_is_decoded_again(tmp_path: Path, suffix: str, fps: Fraction):
-    path = tmp_path / f"clip{suffix}"
-    frames = smooth_frames(9)
-    with open_sink(path, SIZE, fps, SETTINGS, overwrite=False) as sink:
-        for frame in frames:
-            sink.write(frame)
-    assert read_settings(path) == SETTINGS
-    assert count_frames(path) == 9
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        assert stream.average_rate == fps
-        decoded = list(container.decode(stream))
-        tags = stream.codec_context
-        assert (tags.pix_fmt, tags.width, tags.height) == ("yuv420p", 64, 48)
-        assert (tags.color_primaries, tags.color_trc, tags.colorspace) == (1, 1, 1)  # BT.709
-        assert tags.color_range == 1  # tv
-    assert len(decoded) == 9
-    for frame, seen in zip(frames, decoded, strict=True):
-        error = bt709_to_rgb(seen.to_ndarray(format="yuv420p")) - frame
-        assert np.abs(error).mean() < 3
-        assert np.abs(error.mean((0, 1))).max() < 1.5  # another matrix or range shifts colours
-    assert path.read_bytes().index(b"moov") < path.read_bytes().index(b"mdat")
-
-
-def bt709_to_rgb(planes: np.ndarray) -> np.ndarray:
-    """Limited-range 4:2:0 planes (48 + 24, 64) as RGB levels, by the numbers of ITU-R BT.709."""
-    luma = (planes[:48] - 16.0) / 219
-    chroma = (planes[48:].reshape(2, 24, 32).repeat(2, 1).repeat(2, 2) - 128.0) / 224
-    blue, red = luma + 1.8556 * chroma[0], luma + 1.5748 * chroma[1]
-    green = (luma - 0.2126 * red - 0.0722 * blue) / 0.7152
-    return 255 * np.clip(np.stack([red, green, blue], -1), 0, 1)
-
-
-def encode(path: Path, frames: list[np.ndarray], size: Size = SIZE) -> None:
-    with open_sink(path, size, Fraction(30), {}, overwrite=False) as sink:
+def encode(
+    path: Path,
+    frames: list[np.ndarray],
+    size: Size = SIZE,
+    overwrite: bool = False,
+    output: Output = DEFAULT,
+) -> None:
+    with open_sink(path, size, Fraction(30), "# dreamvid", output, overwrite) as sink:
         for frame in frames:
             sink.write(frame)
 
@@ -72,38 +37,95 @@ def test_an_odd_size_is_refused_with_an_even_one(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_clip_of_no_frames_is_none(tmp_path: Path):
-    with pytest.raises(MediaError, match="ffmpeg wrote 0 of 0 frames"):
-        encode(tmp_path / "none.mp4", [])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.gif", "a.webp", "a%d.png"])
+def test_a_clip_of_no_frames_is_none(tmp_path: Path, name: str):
+    with pytest.raises(MediaError):
+        encode(tmp_path / name, [])
     assert not list(tmp_path.iterdir())
 
 
-def test_an_encoder_that_dies_half_way_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    fake = tmp_path / "ffmpeg"
-    fake.write_text("#!/bin/sh\nhead -c 20000 > /dev/null\necho no space left >&2\nexit 5\n")
+def wrapped(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
+    """A folder for outputs; ffmpeg is a shell script but where it is asked of itself."""
+    real = codecs.executable()
+    fake = folder / "ffmpeg"
+    fake.write_text(f"#!/bin/sh\n[ $2 = -h ] && exec '{real}' \"$@\"\n{script}\n")
     fake.chmod(0o755)
     monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(fake))
-    out = tmp_path / "out"
+    monkeypatch.setenv("REAL", real)
+    out = folder / "out"
     out.mkdir()
+    return out
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
+def test_an_encoder_that_dies_half_way_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+):
+    fake = "head -c 20000 > /dev/null; echo no space left >&2; exit 5"
+    out = wrapped(tmp_path, monkeypatch, fake)
     with pytest.raises(MediaError, match=r"stopped with code 5 after \d+ frames: no space left"):
+        encode(out / f"clip{suffix}", smooth_frames(40))
+    assert not list(out.iterdir())
+
+
+def test_an_encoder_that_is_killed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    out = wrapped(tmp_path, monkeypatch, "head -c 20000 > /dev/null; kill -9 $$")
+    with pytest.raises(MediaError, match=r"ffmpeg was killed by signal 9 after \d+ frames"):
         encode(out / "clip.mp4", smooth_frames(40))
     assert not list(out.iterdir())
 
 
-def test_frames_that_went_missing_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("dreamvid.media.sinks.count_frames", lambda path: 2)
-    with pytest.raises(MediaError, match="ffmpeg wrote 2 of 3 frames"):
-        encode(tmp_path / "clip.mp4", smooth_frames(3))
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm", ".gif"])
+@pytest.mark.parametrize("blocks", [1, 4, "last"])
+def test_a_full_disk_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, blocks: int | str
+):
+    noise = list(np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), np.uint8))
+    output = Output() if suffix != ".mkv" else Output(codec="h264")
+    if blocks == "last":  # the end alone does not fit
+        whole = tmp_path / f"whole{suffix}"
+        encode(whole, noise, output=output)
+        blocks = (whole.stat().st_size - 1) // 512
+    # As on a full disk, the write fails; dash counts in blocks of 512 bytes.
+    script = f'trap \'\' XFSZ; ulimit -f {blocks}; exec "$REAL" "$@"'
+    out = wrapped(tmp_path, monkeypatch, script)
+    with pytest.raises(MediaError, match=r"(?i)file too large") as caught:
+        encode(out / f"clip{suffix}", noise, output=output)
+    assert "\n" not in str(caught.value)
+    assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize("name", ["clip.webp", "clip%d.png"])
+def test_a_disk_that_is_full_for_us_is_told(tmp_path: Path, name: str):
+    noise = list(np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), np.uint8))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        with pytest.raises(MediaError, match=r"output .*clip.* cannot be written: File too large"):
+            encode(tmp_path / name, noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
 
 
+def test_frames_that_went_missing_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dreamvid.media.ffmpeg.count_frames", lambda path: 2)
+    for suffix in (".mp4", ".gif", ".webp"):
+        with pytest.raises(MediaError, match="wrote 2 of 3 frames"):
+            encode(tmp_path / f"clip{suffix}", smooth_frames(3))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
-def test_an_interrupted_clip_leaves_what_was_there(tmp_path: Path, failure: type[BaseException]):
-    path = tmp_path / "clip.mp4"
+def test_an_interrupted_clip_leaves_what_was_there(
+    tmp_path: Path, suffix: str, failure: type[BaseException]
+):
+    path = tmp_path / f"clip{suffix}"
     path.write_text("an older clip")
 
     def interrupted() -> None:
-        with open_sink(path, SIZE, Fraction(30), {}, overwrite=True) as sink:
+        with open_sink(path, SIZE, Fraction(30), "", Output(), True) as sink:
             sink.write(smooth_frames(1)[0])
             raise failure
 
@@ -111,6 +133,52 @@ def test_an_interrupted_clip_leaves_what_was_there(tmp_path: Path, failure: type
         interrupted()
     assert path.read_text() == "an older clip"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_sequence_appears_whole_or_not_at_all(tmp_path: Path):
+    path = tmp_path / "f-%03d.png"
+    encode(path, smooth_frames(5))
+    whole = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    assert sorted(whole) == [f"f-{i:03d}.png" for i in range(5)]
+    assert read_settings(path) == read_settings(tmp_path / "f-003.png") == "# dreamvid"
+    with pytest.raises(MediaError, match=r"f-000\.png exists: add --overwrite"):
+        check_output(path, SIZE, Fraction(30), Output(), overwrite=False)
+
+    def interrupted() -> None:
+        with open_sink(path, SIZE, Fraction(30), "", Output(), True) as sink:
+            sink.write(smooth_frames(2)[1])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == whole
+    for stranger in ("f-3.png", "f-0003.png"):
+        (tmp_path / stranger).touch()
+    encode(path, smooth_frames(2), overwrite=True)
+    left = sorted(entry.name for entry in tmp_path.iterdir())
+    assert left == ["f-000.png", "f-0003.png", "f-001.png", "f-3.png"]
+
+
+def test_a_frame_that_appears_meanwhile_is_not_replaced(tmp_path: Path):
+    path = tmp_path / "f%d.png"
+
+    def late() -> None:
+        with open_sink(path, SIZE, Fraction(30), "", DEFAULT, False) as sink:
+            for frame in smooth_frames(3):
+                sink.write(frame)
+            (tmp_path / "f2.png").write_text("theirs")
+
+    with pytest.raises(MediaError, match="another program"):
+        late()
+    assert [entry.read_text() for entry in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_a_file_without_our_text_says_so(tmp_path: Path):
+    path = tmp_path / "clip.mp4"
+    with open_sink(path, SIZE, Fraction(30), "something else", Output(), False) as sink:
+        sink.write(smooth_frames(1)[0])
+    with pytest.raises(MediaError, match="carries no settings"):
+        read_settings(path)
 
 
 def test_a_link_is_written_through(tmp_path: Path):

@@ -115,7 +115,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, suffix: str, transparent:
     alpha = np.tile(np.linspace(0.2, 1, 40, dtype=np.float32), (24, 1)) if transparent else None
     written = Picture(smooth, alpha)
     path = tmp_path / f"picture{suffix}"
-    settings = {"dreamvid": "0", "source": "a “quoted” name.png"}
+    settings = '# dreamvid 0\nsource = "a “quoted” name.png"\n'
     write_picture(path, written, settings, overwrite=False)
     found = read_picture(path)
     assert np.abs(found.flattened() - written.flattened()).mean() < 0.02

@@ -1,0 +1,140 @@
+"""What a render would do and need, for --dry-run."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dreamvid.ascent import octave_sizes, take_step
+from dreamvid.camera import TICKS_A_SECOND
+from dreamvid.media.sinks import depth_of, ffmpeg_line
+from dreamvid.objectives import Layer
+from dreamvid.options import flag
+from dreamvid.render import Plan, part_name
+from dreamvid.schedule import Fade
+
+_WIDTH = 60
+"""Columns of a plot."""
+_BARS = " ▁▂▃▄▅▆▇█"
+_EFFICIENCY = {"cpu": 0.35}
+"""The ascent's speed over that of a large matrix product: measured on a CPU, guessed elsewhere."""
+_COMPILE_SECONDS = 5.0
+"""An octave's, measured on two cores."""
+_FOREVER = 10 * 60 * TICKS_A_SECOND
+"""Ticks of an endless clip that are drawn."""
+
+
+def forecast(plan: Plan) -> str:
+    """Several lines for a person: schedules, frames, memory, disk, time, the ffmpeg command."""
+    recipe, timeline = plan.recipe, plan.timeline
+    dreamed = recipe.dreamed_frames
+    first = timeline.first
+    count = None if dreamed is None else dreamed - first
+    keys = _key_frames(plan) if recipe.clip.draft else count
+    flops, wide = _work(plan)
+    bytes_a_frame = (
+        plan.size.width * plan.size.height * 3 * depth_of(plan.output, recipe.output) / 8
+    )
+    fps = float(recipe.clip.fps)
+    lines = list(_plots(plan))
+    if recipe.clip.frames is None:
+        length = f"endless, in files of {recipe.clip.part} such as {part_name(plan.output, 1)}"
+    else:
+        length = f"{recipe.clip.frames}, {recipe.clip.frames / fps:.2f} s at {fps:g} a second"
+    lines.append(f"frames    {length}; {plan.size} pixels")
+    if keys is not None and keys != recipe.clip.frames:
+        lines.append(f"dreams    {keys}")
+    margin = timeline.margin
+    if margin.width:
+        lines.append(
+            f"margin    {margin.width} and {margin.height} pixels, the camera looks past the border"
+        )
+    # Activations of the largest octave and their gradients, the program and the libraries.
+    lines.append(f"memory    about {(wide * 3 + 7e8) / 1e9:.1f} GB")
+    if count is not None:
+        # Half: what lossless coding of a dream leaves, measured.
+        lines.append(f"disk      about {count * bytes_a_frame * 0.6 / 1e6:.0f} MB while it renders")
+    if plan.model is None:
+        lines.append("time      no dreaming, a moment")
+    else:
+        a_frame, compiling = _seconds(plan, flops)
+        total = "" if keys is None else f", {_clock(keys * a_frame + compiling)} in all"
+        lines.append(f"time      about {a_frame:.2g} s a dream{total}")
+    if line := ffmpeg_line(plan.output, plan.size, recipe.clip.fps, recipe.output, recipe.sound):
+        lines.append(f"encoding  {line}")
+    return "\n".join(lines)
+
+
+def _key_frames(plan: Plan) -> int:
+    index, keys, last = 0, 1, plan.timeline.last
+    while last is not None and index < last:
+        index, keys = plan.timeline.next_key(index), keys + 1
+    return keys
+
+
+def _plots(plan: Plan) -> list[str]:
+    recipe = plan.recipe
+    length = min(plan.scope.length, _FOREVER)
+    times = np.linspace(0.0, max(length - 1.0, 0.0), _WIDTH)
+    lines = []
+    for group in recipe.groups.values():
+        for field, schedule in group.animated().items():
+            if isinstance(schedule, Fade):
+                for name in schedule.names:
+                    shares = [schedule.at(t, plan.scope).get(name, 0.0) for t in times]
+                    lines.append(_plot(name, np.array(shares), 0.0, 1.0))
+            else:
+                values = schedule.over(times, plan.scope)
+                lines.append(_plot(flag(field), values, values.min(), values.max()))
+    return lines
+
+
+def _plot(name: str, values: np.ndarray, low: float, high: float) -> str:
+    height = (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
+    bars = "".join(_BARS[1 + round(h * (len(_BARS) - 2))] for h in height)
+    return f"{name:<18} {bars} {low:.4g} to {high:.4g}"
+
+
+def _work(plan: Plan) -> tuple[float, float]:
+    """Operations of one dream, and bytes that its largest octave moves at a time."""
+    margin = plan.timeline.margin
+    height = plan.size.height + 2 * margin.height
+    width = plan.size.width + 2 * margin.width
+    ascent = plan.recipe.at(0.0, plan.scope).ascent
+    if plan.model is None:
+        return 0.0, height * width * 12.0
+    deepest = plan.recipe.layers
+    stride = max(plan.model.layer(name).stride for name in deepest)
+    objective = Layer(max(deepest, key=plan.model.layers.index))
+    picture = jax.ShapeDtypeStruct((height, width, 3), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    lowered = jax.jit(take_step).lower(plan.model, picture, objective, 1.5, 32, key, 0)
+    cost = lowered.cost_analysis() or {}
+    flops = float(cost.get("flops", 0.0))
+    area = sum(h * w for h, w in octave_sizes(height, width, ascent, stride)) / (height * width)
+    # Activations are about a hundred floats a pixel at half width.
+    return flops * area * ascent.steps, height * width * 400.0
+
+
+def _seconds(plan: Plan, flops: float) -> tuple[float, float]:
+    """Of one dream, and of compiling, by the speed of a matrix product on the spot."""
+    size = 1024
+    matrix = jnp.ones((size, size), jnp.float32)
+    product = jax.jit(lambda a: a @ a)
+    product(matrix).block_until_ready()
+    best = float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        product(matrix).block_until_ready()
+        best = min(best, time.perf_counter() - began)
+    speed = 2.0 * size**3 / best * _EFFICIENCY.get(jax.default_backend(), 0.3)
+    octaves = plan.recipe.at(0.0, plan.scope).ascent.octaves
+    return flops / speed, octaves * _COMPILE_SECONDS
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,43 @@
+"""What the commands that render have in common."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dreamvid.cli import signals
+from dreamvid.cli.progress import Progress
+from dreamvid.errors import Stopped
+from dreamvid.recipe import Recipe
+
+
+def make(
+    recipe: Recipe,
+    output: Path,
+    overwrite: bool,
+    keep: bool = False,
+    motion_only: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Makes what a recipe says, or tells what would be done."""
+    from dreamvid.render import plan_clip, render_clip, render_still
+
+    if recipe.kind == "image":
+        with Progress() as progress:
+            render_still(recipe, output, overwrite, progress)
+        return
+    plan = plan_clip(recipe, output, overwrite, motion_only)
+    if dry_run:
+        from dreamvid.cli.forecast import forecast
+
+        print(forecast(plan))
+        return
+    run(lambda watcher: render_clip(plan, watcher, keep))
+
+
+def run(work: Callable[[Progress], None]) -> None:
+    """Does work that can be stopped after a frame and gone on with."""
+    with Progress() as progress, signals.patience():
+        try:
+            work(progress)
+        except KeyboardInterrupt:
+            how = "interrupted at once; the same command goes on from the last safe frame"
+            raise Stopped(how) from None

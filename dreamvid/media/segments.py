@@ -1,0 +1,213 @@
+"""Segments: lossless pieces of a render, in files that are closed once and for all.
+
+FFV1 in Matroska, each frame on its own. A closed segment ends in a seal with its frame count and
+a digest of all bytes before it, so that none that was cut short or damaged passes for whole.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+
+from dreamvid.errors import MediaError
+from dreamvid.options import Size
+
+_PIXELS = {8: ("bgr0", "rgb24"), 16: ("gbrp16le", "gbrp16le")}
+"""Depth -> what FFV1 stores and what NumPy is given; both hold the same values."""
+_OPTIONS = {"level": "3", "g": "1", "slices": "16", "slicecrc": "1"}
+# To Matroska the seal is an element to skip: 0xEC, "void", of 32 bytes.
+_VOID = b"\xec\xa0dreamvid"
+_SEAL = len(_VOID) + 8 + 16
+
+
+class SegmentWriter:
+    """Writes one segment, frame by frame."""
+
+    def __init__(self, path: Path, size: Size, fps: Fraction, depth: int):
+        """Begins the file.
+
+        Args:
+          path: The file; what is there is replaced.
+          size: Of the frames, at least 4x4.
+          fps: Frames a second, at most 1000.
+          depth: Bits of a channel: 8 or 16.
+
+        Raises:
+          MediaError: The file cannot be written.
+        """
+        self._path = path
+        self._written = 0
+        self._shape = (size.height, size.width, 3)
+        self._type = np.uint8 if depth == 8 else np.uint16
+        self._stored, self._given = _PIXELS[depth]
+        with _failing(path):
+            self._disk = _Disk(path)
+            self._container = av.open(self._disk, "w", format="matroska")
+            self._stream = self._container.add_stream("ffv1", rate=fps, options=_OPTIONS)
+            self._stream.width, self._stream.height = size.width, size.height
+            self._stream.pix_fmt = self._stored
+            self._stream.codec_context.thread_count = 0  # one a core
+            self._stream.codec_context.thread_type = "SLICE"
+
+    def write(self, frame: np.ndarray) -> None:
+        """Adds a frame: uint8 or uint16 (height, width, 3), RGB.
+
+        Raises:
+          MediaError: It cannot be written.
+        """
+        if frame.shape != self._shape or frame.dtype != self._type:
+            raise ValueError(f"a frame of {frame.shape} {frame.dtype} is not {self._shape}")
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=self._given)
+        with _failing(self._path):
+            self._container.mux(self._stream.encode(picture.reformat(format=self._stored)))
+            self._disk.check()
+        self._written += 1
+
+    def close(self) -> None:
+        """Completes the file, counts its frames, seals it and waits until it is on the disk.
+
+        Raises:
+          MediaError: It is not whole.
+        """
+        with _failing(self._path):
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+            self._disk.close()
+            found = len(_times(self._path))
+            if found != self._written:
+                raise MediaError(f"segment {self._path} has {found} of {self._written} frames")
+            with self._path.open("r+b") as file:
+                digest = hashlib.file_digest(file, _digest).digest()
+                file.seek(0, os.SEEK_END)
+                file.write(_VOID + found.to_bytes(8, "big") + digest)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def abort(self) -> None:
+        """Stops at once; what is in the file then is of no use."""
+        with contextlib.suppress(OSError, FFmpegError):
+            self._disk.close()
+        with contextlib.suppress(OSError, FFmpegError):
+            self._container.close()
+
+
+class _Disk:
+    """A file that keeps a failure until it is asked for.
+
+    ffmpeg says nothing of a disk that is full when it closes a file, and PyAV prints what it
+    meets on the way out.
+    """
+
+    def __init__(self, path: Path):
+        self._file = path.open("wb")
+        self._failure: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        if not self._failure and not self._file.closed:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._failure = error
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return 0 if self._file.closed else self._file.seek(offset, whence)
+        except OSError as error:
+            self._failure = self._failure or error
+            return 0
+
+    def tell(self) -> int:
+        return 0 if self._file.closed else self._file.tell()
+
+    def check(self) -> None:
+        if self._failure:
+            raise self._failure
+
+    def close(self) -> None:
+        self._file.close()
+        self.check()
+
+
+def count_segment(path: Path) -> int:
+    """The number of frames in a segment, which is looked at byte by byte.
+
+    Raises:
+      MediaError: There is none, it is damaged, or it was never closed.
+    """
+    with _failing(path), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - _SEAL, 0))
+        seal = file.read()
+        file.seek(0)
+        digest = _digest()
+        left = size - _SEAL
+        while left > 0 and (block := file.read(min(left, 1 << 20))):
+            digest.update(block)
+            left -= len(block)
+    count = seal[len(_VOID) : -16]
+    if seal != _VOID + count + digest.digest():
+        raise MediaError(f"segment {path} is damaged or was never closed: remove it")
+    return int.from_bytes(count, "big")
+
+
+def read_segment(path: Path, reverse: bool = False) -> Iterator[np.ndarray]:
+    """The frames of a segment, bit for bit as they were written; few are in memory at a time.
+
+    Args:
+      path: A file that a `SegmentWriter` has closed.
+      reverse: Whether the last comes first.
+
+    Yields:
+      uint8 or uint16 (height, width, 3), RGB.
+
+    Raises:
+      MediaError: There is none, it is damaged, or it was never closed.
+    """
+    expected = count_segment(path)
+    with _failing(path), av.open(str(path.absolute())) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "SLICE"
+        given = next(given for stored, given in _PIXELS.values() if stored == stream.pix_fmt)
+        found = 0
+        for frame in _backwards(path, container) if reverse else container.decode(stream):
+            yield frame.to_ndarray(format=given)
+            found += 1
+    if found != expected:
+        raise MediaError(f"segment {path} has {found} of {expected} frames")
+
+
+def _backwards(path: Path, container: InputContainer) -> Iterator[av.VideoFrame]:
+    stream = container.streams.video[0]
+    for time in reversed(_times(path)):
+        container.seek(time, stream=stream)
+        yield next(frame for frame in container.decode(stream) if frame.pts == time)
+
+
+def _times(path: Path) -> list[int]:
+    """When each frame is shown, in the file's ticks."""
+    with av.open(str(path.absolute())) as container:
+        return [
+            packet.pts
+            for packet in container.demux(video=0)
+            if packet.size and packet.pts is not None
+        ]
+
+
+def _digest() -> "hashlib.blake2b":
+    return hashlib.blake2b(digest_size=16)
+
+
+@contextlib.contextmanager
+def _failing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, FFmpegError) as error:
+        raise MediaError(f"segment {path} fails: {error.strerror or error}") from None

@@ -1,0 +1,136 @@
+"""What a recipe asks for frame by frame: the moment's options and the camera's step. No JAX."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from dreamvid.camera import Velocity, between, beyond, in_pixels
+from dreamvid.errors import OptionError
+from dreamvid.options import Size
+from dreamvid.recipe import Recipe
+from dreamvid.schedule import Fade, Scope
+
+MARGIN = 0.125
+"""How much wider than the frame, on each side, the dream is where the camera looks past the border:
+what comes in was dreamed for a while before it is seen."""
+LEAD = 60
+"""Ticks that a closed loop dreams before what its end will return to, which is not to look like the
+source."""
+_KEY_SCALE = 1.25
+"""How far a draft zooms on one key frame."""
+_LOOKED_AHEAD = 3000
+"""Frames of the camera's path that decide whether there is a margin."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A recipe laid out over the frames of a clip of one size.
+
+    A closed loop begins before frame 0, with frames that only lead up to it; these have the moments
+    of the clip's end.
+    """
+
+    recipe: Recipe
+    scope: Scope
+    size: Size
+
+    @property
+    def first(self) -> int:
+        """The number of the first frame to be dreamed; below 0 where a closed loop warms up."""
+        if not self.closed:
+            return 0
+        return -self.recipe.clip.overlap - math.ceil(LEAD / self.recipe.tick)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the last frame leads into the first."""
+        return self.recipe.clip.loop == "closed"
+
+    @property
+    def last(self) -> int | None:
+        """The number of the last frame to be dreamed; None where there is none."""
+        count = self.recipe.dreamed_frames
+        return None if count is None else count - 1
+
+    def number(self, index: int) -> int:
+        """A frame's number in the clip: those before a closed loop are those at its end."""
+        frames = self.recipe.clip.frames
+        return index % frames if self.closed and frames else index
+
+    def moment(self, index: int) -> Recipe:
+        """The recipe as it is at a frame, with numbers in place of schedules."""
+        moment = self.recipe.at(self._time(index), self.scope)
+        if self.recipe.clip.strength == "frame":
+            return moment
+        rate = min(moment.ascent.rate * self.recipe.tick, 255.0)
+        return replace(moment, ascent=replace(moment.ascent, rate=rate))
+
+    def weights(self, index: int) -> dict[str, float]:
+        """How much of each layer is dreamed at a frame; they add up to 1."""
+        layer = self.recipe.ascent.layer
+        return layer.at(self._time(index), self.scope) if isinstance(layer, Fade) else {layer: 1.0}
+
+    def share(self, strength: float) -> float:
+        """What is to be done in a frame of something of which a tick does `strength`."""
+        return 1.0 - (1.0 - strength) ** self.recipe.tick
+
+    def returned(self, index: int) -> float:
+        """How far the end of a closed loop has returned to its beginning at a frame, in [0, 1]."""
+        if not self.closed or index < 0 or self.last is None:
+            return 0.0
+        overlap = self.recipe.clip.overlap
+        share = max(index - self.last + overlap, 0) / overlap
+        return share * share * (3.0 - 2.0 * share)
+
+    def matrix(self, start: int, end: int) -> np.ndarray:
+        """The camera's motion from one frame to a later one.
+
+        Returns:
+          float64 (3, 3): a place in frame `end` -> the same in frame `start`, in pixels from the
+          centre.
+        """
+        return in_pixels(self._matrix(start, end), self.size.height)
+
+    @cached_property
+    def margin(self) -> Size:
+        """Pixels on each side by which the dream is larger than the frame."""
+        last = min(_LOOKED_AHEAD, self.last if self.last is not None else _LOOKED_AHEAD)
+        aspect = self.size.width / self.size.height
+        furthest = 0.0
+        for index in range(last):
+            furthest = max(furthest, beyond(self._matrix(index, index + 1), aspect))
+            if math.isinf(furthest):
+                raise OptionError("camera", f"looks behind itself at frame {index}: tilt it less")
+        if furthest < 1e-6:
+            return Size(0, 0)
+        return Size(math.ceil(MARGIN * self.size.width), math.ceil(MARGIN * self.size.height))
+
+    def next_key(self, index: int) -> int:
+        """The frame after `index` that a draft dreams, as far off as the camera lets it be."""
+        assert self.last is not None
+        aspect = self.size.width / self.size.height
+        for end in range(index + 1, self.last + 1):
+            matrix = self._matrix(index, end)
+            scale = math.sqrt(abs(np.linalg.det(matrix[:2, :2])))
+            back = np.linalg.inv(matrix)
+            # One of the two shows what the other lacks, but for a strip within the margin.
+            lacks = min(beyond(matrix, aspect), beyond(back / back[2, 2], aspect))
+            if abs(math.log(scale)) > math.log(_KEY_SCALE) or lacks > MARGIN:
+                return max(end - 1, index + 1)
+        return self.last
+
+    def _time(self, index: int) -> float:
+        return self.number(index) * self.recipe.tick
+
+    def _matrix(self, start: int, end: int) -> np.ndarray:
+        tick = self.recipe.tick
+        begin = self.number(start) * tick
+        return between(self._velocity, begin, begin + (end - start) * tick)
+
+    def _velocity(self, tick: float) -> Velocity:
+        if self.closed:
+            tick %= self.scope.length
+        camera = self.recipe.camera.at(tick, self.scope)
+        return camera.velocity(tick, self.size.width / self.size.height)
