@@ -18,6 +18,12 @@ def packaged(folder: str) -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / folder
 
 
+def seen_from_here(folder: Path, name: str) -> Path:
+    """A file that is named from a folder, as the user would name it from the current one."""
+    path = folder / name
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def what_is_at(path: Path) -> Literal["file", "folder", "nothing", "device"]:
     """What a path leads to, links followed; "device" is all that is neither file nor folder.
 

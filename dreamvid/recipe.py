@@ -23,7 +23,7 @@ from dreamvid.options import (
     Size,
     read_option,
 )
-from dreamvid.paths import packaged, what_is_at
+from dreamvid.paths import packaged, seen_from_here, what_is_at
 from dreamvid.registry import unknown_name
 from dreamvid.schedule import Fade, Schedule, Scope
 
@@ -63,12 +63,20 @@ class Recipe:
         """The file it begins with."""
         if self.source is None:
             return packaged("samples") / "sky.jpg"
-        return self.folder / self.source
+        return seen_from_here(self.folder, self.source)
 
     @property
     def sound(self) -> Path | None:
         """The file whose sound goes with the clip."""
-        return None if self.clip.audio is None else self.folder / self.clip.audio
+        audio = self.clip.audio
+        return None if audio is None else seen_from_here(self.folder, audio)
+
+    @property
+    def network(self) -> str:
+        """The name or the file of the network."""
+        name = self.general.model
+        is_file = Path(name).suffix or Path(name).name != name
+        return str(seen_from_here(self.folder, name)) if is_file else name
 
     @property
     def tick(self) -> float:

@@ -131,7 +131,7 @@ def plan_clip(
     model = None if motion_only else _load(recipe)
     digests = {
         "picture sha256": _digest(recipe.picture),
-        "network sha256": "none" if motion_only else store.digest(recipe.general.model),
+        "network sha256": "none" if motion_only else store.digest(recipe.network),
         **({"sound sha256": _digest(recipe.sound)} if recipe.sound else {}),
     }
     device = jax.devices()[0]
@@ -244,7 +244,7 @@ def render_still(recipe: Recipe, output: Path, overwrite: bool, watcher: Watcher
     model = _load(recipe)
     digests = {
         "picture sha256": _digest(picture),
-        "network sha256": store.digest(recipe.general.model),
+        "network sha256": store.digest(recipe.network),
     }
     watcher.begin(f"dreaming {still.size} pixels at {', '.join(recipe.layers)}", 1)
     with _enough_memory(still.size):
@@ -408,7 +408,7 @@ def _load(recipe: Recipe) -> Model:
     except (RuntimeError, AssertionError) as error:  # the latter where it must not use the CPU
         reason = str(error) or "none of the kind that JAX_PLATFORMS names"
         raise DreamError(f"JAX finds no device ({reason}): unset JAX_PLATFORMS") from None
-    model = store.load(recipe.general.model)
+    model = store.load(recipe.network)
     for layer in recipe.layers:
         try:
             model.layer(layer)  # raises where there is none

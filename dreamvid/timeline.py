@@ -20,6 +20,8 @@ LEAD = 60
 source."""
 _KEY_SCALE = 1.25
 """How far a draft zooms on one key frame."""
+_DRAFT_STRENGTH = 2
+"""How many times the steps, and the rate of each, a draft's key frames get."""
 _LOOKED_AHEAD = 3000
 """Frames of the camera's path that decide whether there is a margin."""
 
@@ -62,10 +64,13 @@ class Timeline:
     def moment(self, index: int) -> Recipe:
         """The recipe as it is at a frame, with numbers in place of schedules."""
         moment = self.recipe.at(self._time(index), self.scope)
-        if self.recipe.clip.strength == "frame":
-            return moment
-        rate = min(moment.ascent.rate * self.recipe.tick, 255.0)
-        return replace(moment, ascent=replace(moment.ascent, rate=rate))
+        clip, ascent = self.recipe.clip, moment.ascent
+        rate, steps = ascent.rate, ascent.steps
+        if clip.strength == "clock":
+            rate *= self.recipe.tick
+        if clip.draft:  # a key frame stands for many
+            rate, steps = _DRAFT_STRENGTH * rate, _DRAFT_STRENGTH * steps
+        return replace(moment, ascent=replace(ascent, rate=min(rate, 255.0), steps=steps))
 
     def weights(self, index: int) -> dict[str, float]:
         """How much of each layer is dreamed at a frame; they add up to 1."""

@@ -177,6 +177,6 @@ def test_a_comparison_of_comparisons_is_quick():
     text = "t"
     for _ in range(40):
         text = f"0<({text})<2"
-    start = time.perf_counter()
+    start = time.process_time()
     assert Schedule.parse(text).at(1, Scope()) == 1
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5

@@ -1,6 +1,5 @@
 """What a user gets: a wheel that is whole, and a README that is true. Needs a checkout."""
 
-import dataclasses
 import os
 import re
 import subprocess
@@ -10,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+
+from dreamvid.recipe import shipped_recipes
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,7 +30,8 @@ def test_a_wheel_carries_the_network_and_the_samples(tmp_path: Path):
     program = (
         "import dreamvid; from dreamvid.paths import packaged; print(dreamvid.__file__);"
         "sky = packaged('samples') / 'sky.jpg';"
-        "print(dreamvid.load('builtin').spec.architecture, sky.exists())"
+        "recipes = list(packaged('pipelines').glob('*.toml'));"
+        "print(dreamvid.load('builtin').spec.architecture, sky.exists(), len(recipes) > 9)"
     )
     found = subprocess.run(
         [sys.executable, "-P", "-c", program],
@@ -40,7 +43,7 @@ def test_a_wheel_carries_the_network_and_the_samples(tmp_path: Path):
     )
     home, answer = found.stdout.splitlines()
     assert Path(home).is_relative_to(installed)
-    assert answer == "inception_v1 True"
+    assert answer == "inception_v1 True True"
 
 
 def test_the_python_of_the_readme_runs():
@@ -52,9 +55,19 @@ def test_the_python_of_the_readme_runs():
 
 
 def test_every_flag_in_the_readme_exists():
-    from dreamvid.options import flag
-    from dreamvid.recipe import Recipe
+    from dreamvid import cli
 
-    known = {flag(f) for group in vars(Recipe()).values() for f in dataclasses.fields(group)}
-    known |= {"--overwrite", "--help"}
+    known = {"--help"}
+    for command in typer.main.get_command(cli.app).commands.values():  # type: ignore[attr-defined]
+        known |= {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
     assert set(re.findall(r"--[a-z]\S*\b", (ROOT / "README.md").read_text())) - {"--"} <= known
+
+
+def test_recipes_are_packaged_and_say_what_they_are():
+    found = shipped_recipes()
+    assert len(found) >= 10
+    for name, path in found.items():
+        look, *lines = path.read_text(encoding="utf-8").splitlines()
+        assert look.startswith("# ")
+        assert any(line.startswith(f"# dreamvid render {name} -o ") for line in lines)
+        assert any("two CPU cores" in line for line in lines)

@@ -233,12 +233,12 @@ def test_keys_in_seconds_need_no_end():
     ids=short,
 )
 def test_long_texts_are_quick(text: str):
-    start = time.perf_counter()
+    start = time.process_time()
     schedule = Schedule.parse(text)
-    parsed = time.perf_counter()
+    parsed = time.process_time()
     schedule.over(np.arange(3000.0), CLIP)
     assert parsed - start < 0.5
-    assert time.perf_counter() - parsed < 1.0
+    assert time.process_time() - parsed < 1.0
 
 
 @pytest.mark.parametrize(
@@ -247,10 +247,10 @@ def test_long_texts_are_quick(text: str):
     ids=short,
 )
 def test_long_nonsense_is_refused_quickly(text: str):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ScheduleError):
         Schedule.parse(text)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_schedules_import_without_jax():

@@ -25,7 +25,7 @@ FINE = 3
 WIDTH, STRIP, GAP, LEFT, RIGHT, TOP, BOTTOM = (FINE * n for n in (960, 84, 34, 70, 24, 68, 44))
 
 
-def draw(measured: Sequence["FrameFigures"], reference: int, title: str) -> "Image.Image":
+def draw_curves(measured: Sequence["FrameFigures"], reference: int, title: str) -> "Image.Image":
     """Curves of all figures over time on white, the reference frame marked."""
     from PIL import Image, ImageDraw, ImageFont
 

@@ -11,7 +11,7 @@ import typer
 
 from dreamvid.camera import MOTIONS
 from dreamvid.options import flag, kind_of
-from dreamvid.recipe import Recipe, flag_of
+from dreamvid.recipe import Recipe
 
 Overwrite = Annotated[
     bool,
@@ -31,25 +31,26 @@ def output(help: str) -> Any:
     return Annotated[Path, typer.Option("--output", "-o", help=help)]
 
 
-def with_options(preset: Recipe) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_options(
+    preset: Recipe, defaults: bool = True
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command one flag for each option of a recipe.
 
     Args:
-      preset: The recipe where the user says nothing.
+      preset: The recipe whose options they are.
+      defaults: Whether --help shows what the preset says.
 
     Returns:
-      A decorator for a command whose first parameter is the recipe that the flags make.
+      A decorator for a command whose first parameter is what the user wrote, for `Recipe.change`:
+      "ascent.rate" and the like -> text.
     """
-    flags = {p.name: (key, p) for key, p in _flags(preset)}
+    flags = {p.name: (key, p) for key, p in _flags(preset, defaults)}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(**given: Any) -> None:
             written = {key: given.pop(name) for name, (key, _) in flags.items()}
-            values = {key: value for key, value in written.items() if value is not None}
-            # The folder that is current now, not when this module was imported.
-            here = dataclasses.replace(preset, folder=Path.cwd())
-            command(here.change(values, flag_of), **given)
+            command({key: text for key, text in written.items() if text is not None}, **given)
 
         own = list(inspect.signature(command).parameters.values())[1:]
         parameters = [*own, *(parameter for _, parameter in flags.values())]
@@ -60,25 +61,24 @@ def with_options(preset: Recipe) -> Callable[[Callable[..., None]], Callable[...
     return decorate
 
 
-def _flags(preset: Recipe) -> Iterator[tuple[str, inspect.Parameter]]:
+def _flags(preset: Recipe, defaults: bool) -> Iterator[tuple[str, inspect.Parameter]]:
     for name, group in preset.groups.items():
         if name != "camera":
             for field in dataclasses.fields(group):  # type: ignore[arg-type]
-                default = getattr(group, field.name)
-                yield f"{name}.{field.name}", _parameter(field, default, name)
+                known = _shown(field, getattr(group, field.name)) if defaults else ""
+                yield f"{name}.{field.name}", _parameter(field, known, name)
             continue
         motions = {motion: MOTIONS[motion]() for motion in MOTIONS}
-        help = f"How the camera moves: {', '.join(motions)}."
-        shown = typer.Option("--motion", help=help, metavar="<name>", rich_help_panel="Camera")
-        default = Annotated[str | None, shown]
-        yield (
-            "camera.motion",
-            inspect.Parameter("motion", _KEYWORD, default="zoom", annotation=default),
+        help = f"How the camera moves: {', '.join(motions)}." + (" Default: zoom." * defaults)
+        shown = typer.Option(
+            "--motion", help=help, metavar="<name>", show_default=False, rich_help_panel="Camera"
         )
+        annotation = Annotated[str | None, shown]
+        motion = inspect.Parameter("motion", _KEYWORD, default=None, annotation=annotation)
+        yield "camera.motion", motion
         for field, of in _motion_fields(motions):
-            note = "" if len(of) == len(motions) else f" For {', '.join(of)}."
-            default = getattr(motions[of[0]], field.name)
-            yield f"camera.{field.name}", _parameter(field, default, name, note)
+            values = {m: _shown(field, getattr(motions[m], field.name)) for m in of}
+            yield f"camera.{field.name}", _parameter(field, _by_motion(values, motions), name)
 
 
 def _motion_fields(motions: dict[str, Any]) -> Iterator[tuple[dataclasses.Field, list[str]]]:
@@ -89,20 +89,27 @@ def _motion_fields(motions: dict[str, Any]) -> Iterator[tuple[dataclasses.Field,
         yield fields[of[0]][name], of
 
 
+def _by_motion(values: dict[str, str], motions: dict[str, Any]) -> str:
+    """Defaults that depend on the motion: "1.02" or "zoom 1.02, spiral 1.03"."""
+    if len(values) == len(motions) and len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    return ", ".join(f"{motion} {value}" for motion, value in values.items())
+
+
+def _shown(field: dataclasses.Field, value: Any) -> str:
+    return field.metadata["unset"] if value is None else str(value).lower()
+
+
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
-def _parameter(
-    field: dataclasses.Field, default: Any, group: str, note: str = ""
-) -> inspect.Parameter:
+def _parameter(field: dataclasses.Field, known: str, group: str) -> inspect.Parameter:
     kind = kind_of(field)
     name = flag(field)
-    names = f"{name}/--no-{name[2:]}" if kind is bool else name
-    known = field.metadata["unset"] if default is None else str(default).lower()
     metavar = "schedule" if field.metadata["animates"] else kind.__name__.lower()
     shown = typer.Option(
-        names,
-        help=f"{field.metadata['help']}{note} Default: {known}.",
+        f"{name}/--no-{name[2:]}" if kind is bool else name,
+        help=field.metadata["help"] + (f" Default: {known}." if known else ""),
         metavar=None if kind is bool else f"<{metavar}>",
         show_default=False,
         rich_help_panel=group.capitalize(),

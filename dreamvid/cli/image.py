@@ -8,19 +8,20 @@ import typer
 
 from dreamvid.cli.flags import Overwrite, output, with_options
 from dreamvid.cli.work import make
-from dreamvid.recipe import CLASSIC, Recipe
+from dreamvid.recipe import CLASSIC, flag_of
 
 
 @with_options(CLASSIC)
 def command(
-    recipe: Recipe,
-    picture: Annotated[Path, typer.Argument(metavar="IMAGE", help="The picture to dream.")],
+    changes: dict[str, str],
+    picture: Annotated[str, typer.Argument(metavar="IMAGE", help="The picture to dream.")],
     *,
     output: output("The picture to make: .png, .jpg, .webp or .tiff."),  # type: ignore[valid-type]
     overwrite: Overwrite = False,
 ) -> None:
     """Dream a still at its own size. PNG, JPEG, WebP and TIFF are written; transparency is kept."""
-    make(dataclasses.replace(recipe, source=str(picture)), output, overwrite)
+    here = dataclasses.replace(CLASSIC, source=picture, folder=Path.cwd())
+    make(here.change(changes, flag_of), output, overwrite)
 
 
 command.__name__ = "image"

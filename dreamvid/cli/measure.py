@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dreamvid.cli import signals
-from dreamvid.cli.curves import draw, nice
+from dreamvid.cli.curves import draw_curves, nice
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -93,7 +93,7 @@ def command(
     about |= {"model": network if layers else None, "layers": layers}
     if plot:
         title = f"{clip.name}: {_length(summed, fps)}"
-        _write(plot, draw(measured, summed.reference, title), about, overwrite)
+        _write(plot, draw_curves(measured, summed.reference, title), about, overwrite)
     if as_json:
         frames = [asdict(figure) for figure in measured]
         print(json.dumps(_plain(about | {"summary": asdict(summed), "frames": frames}), indent=2))

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from dreamvid.cli.flags import DryRun, Keep, MotionOnly, Overwrite
+from dreamvid.cli.flags import DryRun, Keep, MotionOnly, Overwrite, with_options
 from dreamvid.cli.work import make
 from dreamvid.errors import OptionError
+from dreamvid.recipe import ZOOM, find_recipe, flag_of, read_recipe, shipped_recipes
 
 
+@with_options(ZOOM, defaults=False)
 def command(
+    flags: dict[str, str],
     recipe: Annotated[
         str | None,
         typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe."),
@@ -37,10 +40,8 @@ def command(
 ) -> None:
     """Render a recipe: every option of zoom or image in one TOML file.
 
-    dreamvid render spiral -o spiral.mp4 --set clip.frames=300
+    Flags go before --set, that before the recipe: dreamvid render tunnel -o out.mp4 --frames 300
     """
-    from dreamvid.recipe import find_recipe, read_recipe, shipped_recipes
-
     if show_list:
         for name, path in shipped_recipes().items():
             first = path.read_text(encoding="utf-8").splitlines()[0]
@@ -54,7 +55,7 @@ def command(
         if not equals:
             raise OptionError("--set", f"is {change!r}: write it as ascent.rate=2")
         values[key.strip()] = value.strip()
-    made = read_recipe(find_recipe(recipe)).change(values)
+    made = read_recipe(find_recipe(recipe)).change(values).change(flags, flag_of)
     if picture is not None:
         made = dataclasses.replace(made, source=os.path.relpath(picture, made.folder))
     if output is None and not dry_run:

@@ -8,14 +8,14 @@ import typer
 
 from dreamvid.cli.flags import DryRun, Keep, MotionOnly, Overwrite, output, with_options
 from dreamvid.cli.work import make
-from dreamvid.recipe import ZOOM, Recipe
+from dreamvid.recipe import ZOOM, flag_of
 
 
 @with_options(ZOOM)
 def command(
-    recipe: Recipe,
+    changes: dict[str, str],
     picture: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(metavar="IMAGE", help="Where to begin.", show_default="a sample sky"),
     ] = None,
     *,
@@ -33,8 +33,9 @@ def command(
 
     What is stopped goes on when the same command is given again.
     """
-    source = None if picture is None else str(picture)
-    recipe = dataclasses.replace(recipe, source=source)
+    # The folder that is current now, not when this module was imported.
+    here = dataclasses.replace(ZOOM, source=picture, folder=Path.cwd())
+    recipe = here.change(changes, flag_of)
     make(recipe, output, overwrite, keep=keep, motion_only=motion_only, dry_run=dry_run)
 
 
