@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from dreamvid.objectives import Layer as Layer
     from dreamvid.options import Ascent as Ascent
     from dreamvid.pipeline import frames as frames
+    from dreamvid.recipe import Recipe as Recipe
 
 _HOMES = {
     "Ascent": "options",
     "DreamError": "errors",
     "Layer": "objectives",
     "Model": "models",
+    "Recipe": "recipe",
     "dream": "ascent",
     "frames": "pipeline",
     "load": "checkpoints.store",

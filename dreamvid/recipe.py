@@ -228,7 +228,7 @@ def find_recipe(name: str) -> Path:
       UnknownNameError: There is neither.
     """
     path = Path(name)
-    if what_is_at(path) != "nothing" or path.suffix == ".toml":
+    if what_is_at(path) == "file" or path.suffix == ".toml":
         return path
     known = shipped_recipes()
     if name not in known:

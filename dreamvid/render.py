@@ -14,7 +14,7 @@ import numpy as np
 
 from dreamvid import __version__
 from dreamvid.checkpoints import store
-from dreamvid.errors import DreamError, MediaError, OptionError, Stopped
+from dreamvid.errors import DreamError, MediaError, OptionError, ScheduleError, Stopped
 from dreamvid.journal import Journal, Run, open_journal, read_run, run_folder
 from dreamvid.media.audio import read_signals
 from dreamvid.media.probe import read_settings
@@ -35,7 +35,7 @@ from dreamvid.options import LARGEST_SIDE, Size
 from dreamvid.paths import what_is_at
 from dreamvid.pipeline import frames
 from dreamvid.recipe import Recipe, motion_name, parse_recipe
-from dreamvid.schedule import Scope
+from dreamvid.schedule import Fade, Scope
 from dreamvid.timeline import Timeline
 
 DEFAULT_SIZE = Size(640, 360)
@@ -413,5 +413,8 @@ def _load(recipe: Recipe) -> Model:
         try:
             model.layer(layer)  # raises where there is none
         except DreamError as error:
-            raise OptionError("--layer:", str(error)) from None
+            fade, excerpt = recipe.ascent.layer, ""
+            if isinstance(fade, Fade):
+                excerpt = ScheduleError("", fade.text, fade.position_of(layer)).excerpt()
+            raise OptionError("--layer:", str(error), excerpt) from None
     return model

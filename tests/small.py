@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -91,3 +92,18 @@ def counted_compiles() -> Iterator[list[str]]:
         yield compiled
     finally:
         jax.monitoring.unregister_event_duration_listener(count)
+
+
+class SilentWatcher:
+    """Hears of a render and says nothing."""
+
+    stop_asked = False
+
+    def begin(self, task: str, total: int | None, done: int = 0) -> None:
+        pass
+
+    def advance(self) -> None:
+        pass
+
+    def made(self, output: Path) -> None:
+        pass

@@ -66,21 +66,6 @@ def read_signals(path: Path, fps: float) -> dict[str, np.ndarray]:
     }
 
 
-def probe_sound(path: Path) -> float:
-    """The length of a sound in seconds, from its packets rather than from what its header claims.
-
-    Raises:
-      MediaError: There is no such file, it has no sound, or it cannot be read.
-    """
-    end = Fraction(0)
-    with _Opened(path) as container:
-        stream = container.streams.audio[0]
-        for packet in container.demux(stream):
-            if packet.pts is not None and packet.time_base is not None:
-                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
-        return max(float(end - _start(container)), 0.0)
-
-
 class _Opened:
     """An open container that has a sound; what FFmpeg says of it becomes one line of ours."""
 

@@ -1,0 +1,36 @@
+"""Each recipe that ships with dreamvid, rendered small: it is tested by being there."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dreamvid.checkpoints import safetensors
+from dreamvid.media.clips import read_frames
+from dreamvid.options import Size
+from dreamvid.recipe import find_recipe, read_recipe, shipped_recipes
+from dreamvid.render import plan_clip, render_clip
+from small import SilentWatcher, tiny_spec, tiny_tensors
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("network") / "tiny.safetensors"
+    safetensors.write(path, tiny_spec(), tiny_tensors())
+    return path
+
+
+@pytest.mark.parametrize("name", list(shipped_recipes()))
+def test_it_renders_two_frames_of_64_pixels(name: str, network: Path, tmp_path: Path):
+    recipe = read_recipe(find_recipe(name))
+    assert recipe.picture.exists()
+    recipe.check(recipe.scope())
+    # Two frames of it: neither a loop nor a draft is left to be made.
+    clip = replace(recipe.clip, frames=2, size=Size(64, 36), loop="none", draft=False)
+    short = replace(recipe, clip=clip).change({"general.model": str(network)})
+    output = tmp_path / "out.mkv"
+    render_clip(plan_clip(short, output), SilentWatcher())
+    first, second = read_frames(output)
+    assert first.shape == second.shape == (36, 64, 3)
+    assert not np.array_equal(first, second)
