@@ -98,10 +98,12 @@ def _die(words: list[str], folder: Path, moment: float, whole: list[str]) -> Dea
         said.seek(0)
         stage = ([*said.read().splitlines()] or ["(starting)"])[-1]
     (folder / "words").unlink()
-    segments = len(list(run_folder(folder / OUTPUT).glob("*-*.mkv")))
+    run = run_folder(folder / OUTPUT)
+    segments = len(list(run.glob("*-*.nut")))
     began, runs = time.monotonic(), 0
     # It may have been quicker than the first.
-    frames = _digests(folder / OUTPUT) if process.returncode == 0 else None
+    done = (folder / OUTPUT).exists() and not run.exists()
+    frames = _digests(folder / OUTPUT) if done else None
     while frames is None:
         runs += 1
         try:

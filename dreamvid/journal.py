@@ -39,7 +39,7 @@ _BEGUN = "journal.part.json"
 """A folder with this in place of `journal.json` is being begun or given up, and holds nothing."""
 _NAMES = re.compile(
     r"journal(\.part)?\.json|carry(\.part)?\.npz|latest(\.part)?\.png|start(\.part)?\.txt|lock|"
-    r"[0-9]{8,}(\.part|-[0-9]{8,})\.mkv"
+    r"[0-9]{8,}(\.part|-[0-9]{8,})\.nut"
 )
 """Whatever else is in the folder is the user's."""
 
@@ -146,7 +146,7 @@ class Journal:
         if self._writer:
             self._writer.close()
             self._writer = None
-            _publish(self._part, self.folder / f"{self._first:08d}-{carry.index:08d}.mkv")
+            _publish(self._part, self.folder / f"{self._first:08d}-{carry.index:08d}.nut")
         _put(self.folder / _CARRY, lambda file: np.savez(file, **carry.arrays()))  # type: ignore[arg-type]
         self.carry, self._pending = carry, None
         if picture is not None:
@@ -207,7 +207,7 @@ class Journal:
 
     @property
     def _part(self) -> Path:
-        return self.folder / f"{self._first:08d}.part.mkv"
+        return self.folder / f"{self._first:08d}.part.nut"
 
     def _recover(self) -> None:
         self.carry, self.start = (
@@ -351,7 +351,7 @@ class _Segment:
 def _segments(folder: Path) -> list[_Segment]:
     """The closed segments, in the order of their frames."""
     found = []
-    for path in filter(_is_ours, folder.glob("*-*.mkv")):
+    for path in filter(_is_ours, folder.glob("*-*.nut")):
         first, _, last = path.stem.partition("-")
         found.append(_Segment(path, int(first), int(last)))
     return sorted(found, key=lambda piece: piece.first)

@@ -4,8 +4,10 @@ import contextlib
 import hashlib
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -27,7 +29,7 @@ from dreamvid.media.stills import (
     read_picture,
     write_picture,
 )
-from dreamvid.media.target import check_target
+from dreamvid.media.target import check_target, frames_at
 from dreamvid.models import Model
 from dreamvid.models.spec import SMALLEST_SIDE, check_size
 from dreamvid.ops import to_8bit, to_16bit
@@ -90,7 +92,7 @@ class Plan:
         """Of the frames."""
         return Size(self.source.shape[1], self.source.shape[0])
 
-    @property
+    @cached_property
     def timeline(self) -> Timeline:
         """The recipe laid out over its frames."""
         return Timeline(self.recipe, self.scope, self.size)
@@ -209,6 +211,9 @@ def plan_of(folder: Path) -> Plan:
     output = folder.absolute().parent / Path(run.output).name
     if run_folder(output).name != folder.absolute().name:
         raise DreamError(f"{folder} was renamed: call it {run_folder(output).name} again")
+    if what_is_at(recipe.picture) == "nothing":  # it may have been moved as well
+        along = os.path.relpath(run.folder, Path(run.output).parent)
+        recipe = replace(recipe, folder=Path(os.path.normpath(output.parent / along)))
     with contextlib.suppress(ValueError):
         output = output.relative_to(Path.cwd())
     plan = plan_clip(recipe, output, run.overwrite, run.motion_only)
@@ -295,6 +300,7 @@ def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
             if clip.frames is None and (frame.index + 1) % clip.part == 0:
                 journal.checkpoint()
                 _write_part(plan, journal, (frame.index + 1) // clip.part, watcher)
+                watcher.begin(plan.task, expected, frame.index + 1)
             if watcher.stop_asked:
                 break
     journal.checkpoint()
@@ -332,7 +338,14 @@ def _write(
     watcher.begin(f"encoding {output.name}", len(forth) + len(back))
     sound = recipe.sound if recipe.clip.frames is not None else None
     with open_sink(
-        output, plan.size, recipe.clip.fps, plan.settings, recipe.output, overwrite, sound
+        output,
+        plan.size,
+        recipe.clip.fps,
+        plan.settings,
+        recipe.output,
+        overwrite,
+        sound,
+        owner=str(journal.folder.absolute()),
     ) as sink:
         ways = [journal.pictures(forth.start, forth.stop)]
         if back:
@@ -357,15 +370,17 @@ def _check_names(plan: Plan) -> None:
     endless = recipe.clip.frames is None
     output = part_name(plan.output, 1) if endless else plan.output
     folder = run_folder(plan.output)
-    begun = (folder / "journal.json").exists() and not plan.run.differs_from(read_run(folder))
+    begun = what_is_at(folder / "journal.json") == "file" and not plan.run.differs_from(
+        read_run(folder)
+    )
     overwrite = plan.run.overwrite or (begun and (endless or _is_from(output, plan.settings)))
     check_output(output, plan.size, recipe.clip.fps, recipe.output, overwrite, recipe.sound)
 
 
 def _is_from(output: Path, settings: str) -> bool:
-    """Whether a file is there that was made with these settings."""
+    """Whether what is there, all of it, was made with these settings."""
     try:
-        return read_settings(output) == settings
+        return all(read_settings(path) == settings for path in frames_at(output) or [output])
     except MediaError:
         return False
 

@@ -275,8 +275,8 @@ def test_segments_are_of_a_bounded_length(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(journal, "CHECKPOINT_SECONDS", 1e9)
     monkeypatch.setattr(journal, "_LONGEST_SEGMENT", 4)
     render(folder, 10)
-    names = sorted(path.name for path in folder.glob("*.mkv"))
-    assert names == ["00000000-00000003.mkv", "00000004-00000007.mkv", "00000008-00000009.mkv"]
+    names = sorted(path.name for path in folder.glob("*.nut"))
+    assert names == ["00000000-00000003.nut", "00000004-00000007.nut", "00000008-00000009.nut"]
 
 
 def test_slow_checkpoints_are_rare(folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -297,7 +297,7 @@ def test_slow_checkpoints_are_rare(folder: Path, monkeypatch: pytest.MonkeyPatch
             now[0] += 1.0
             carry, picture = step(carry)
             book.write(carry, picture)
-        saved = len(list(folder.glob("*-*.mkv")))
+        saved = len(list(folder.glob("*-*.nut")))
     assert 3 * saved <= 0.035 * now[0]
     assert saved >= 5
 
@@ -404,12 +404,12 @@ def test_a_second_process_is_refused(folder: Path):
         with pytest.raises(DreamError, match=words), opened(folder):
             pass
         book.write(*step(begin()))
-        assert (folder / "00000000-00000000.mkv").exists()
+        assert (folder / "00000000-00000000.nut").exists()
     assert same(render(folder, 3), expected(3))
 
 
 @pytest.mark.parametrize(
-    "name", ["notes.txt", "latest.png", "carry.npz", "lock", "00000000-00000003.mkv", "a/b"]
+    "name", ["notes.txt", "latest.png", "carry.npz", "lock", "00000000-00000003.nut", "a/b"]
 )
 def test_a_folder_of_anothers_is_left_alone(folder: Path, name: str):
     (folder / name).parent.mkdir(parents=True)
@@ -431,7 +431,7 @@ def test_a_file_in_its_place_is_left_alone(folder: Path):
 
 
 def test_the_users_files_stay(folder: Path):
-    names = ["2024-12.mkv", "my.party.png", "0-3.mkv", "latest.png.part", "00000001-2.mkv"]
+    names = ["2024-12.nut", "my.party.png", "0-3.nut", "latest.png.part", "00000001-2.nut"]
     render(folder, 2)
     for name in names:
         (folder / name).write_text(name)
@@ -473,10 +473,10 @@ def damages(folder: Path) -> Iterator[str]:
         yield f"carry.npz of {length} bytes"
     (folder / "carry.npz").unlink()
     yield "no carry.npz"
-    for path in sorted(folder.glob("*.mkv")):
+    for path in sorted(folder.glob("*.nut")):
         path.unlink()
         yield f"no {path.name}"
-    for path in sorted(folder.glob("*.mkv")):
+    for path in sorted(folder.glob("*.nut")):
         path.unlink()
     yield "no segment"
     (folder / "start.txt").write_text("three")
@@ -526,14 +526,14 @@ def test_a_flipped_bit_in_the_carry_never_passes_for_it(folder: Path):
 
 def test_a_damaged_segment_is_told_when_it_is_read(folder: Path):
     render(folder, 3)
-    path = folder / "00000001-00000001.mkv"
+    path = folder / "00000001-00000001.nut"
     data = path.read_bytes()
     path.write_bytes(data[:-1])
     with opened(folder) as book, pytest.raises(MediaError, match="is damaged or was never closed"):
         list(book.pictures(0, 3))
-    (folder / "00000002-00000002.mkv").replace(path)
-    (folder / "00000000-00000000.mkv").replace(folder / "00000002-00000002.mkv")
-    path.replace(folder / "00000000-00000001.mkv")
+    (folder / "00000002-00000002.nut").replace(path)
+    (folder / "00000000-00000000.nut").replace(folder / "00000002-00000002.nut")
+    path.replace(folder / "00000000-00000001.nut")
     with opened(folder) as book, pytest.raises(MediaError, match="lacks frame 1"):
         list(book.pictures(0, 3))
 

@@ -334,7 +334,7 @@ def test_an_endless_clip_is_made_in_parts(long: list[np.ndarray]):
     assert files == [part(number).name for number in (1, 2, 3)]
     for number in (1, 2, 3):
         assert same(frames_of(part(number)), long[8 * number - 8 : 8 * number])
-    assert [path.name for path in RUN.glob("*-*.mkv")] == ["00000024-00000024.mkv"]
+    assert [path.name for path in RUN.glob("*-*.nut")] == ["00000024-00000024.nut"]
 
 
 @pytest.mark.usefixtures("folder")
@@ -356,7 +356,7 @@ def test_a_part_that_was_published_is_not_made_twice(
     stop(endless, 8 + 10 + 8 + 3)
     assert same(frames_of(part(1)), long[:8])
     assert same(frames_of(part(2)), long[8:16])
-    assert len(list(RUN.glob("*-*.mkv"))) <= 1
+    assert len(list(RUN.glob("*-*.nut"))) <= 1
     watcher = Watching()
     finish_clip(plan_of(RUN), watcher)
     assert watcher.files == ["out-0003.mkv"]
@@ -418,7 +418,7 @@ def test_a_damaged_run_folder_is_one_line():
     damages = {
         "carry.npz": whole["carry.npz"][:100],
         "journal.json": b"{",
-        next(name for name in whole if name.endswith(".mkv")): None,
+        next(name for name in whole if name.endswith(".nut")): None,
     }
     for name, data in damages.items():
         (RUN / name).unlink()

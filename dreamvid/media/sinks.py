@@ -136,6 +136,7 @@ def open_sink(
     output: Output,
     overwrite: bool,
     sound: Path | None = None,
+    owner: str = "",
 ) -> Iterator[Sink]:
     """A sink for a file that appears when the block ends well, whole, or not at all.
 
@@ -148,6 +149,7 @@ def open_sink(
       output: How it is encoded; what it leaves open is chosen here.
       overwrite: Whether what exists may be replaced.
       sound: A file whose first sound the clip has, cut to its length; None for none.
+      owner: Whoever alone may make the file now, see `target.replacing`.
 
     Raises:
       DreamError: The file cannot be written, or came out wrong.
@@ -158,7 +160,7 @@ def open_sink(
     check_shape(encoding)
     check_sound(encoding)
     place = replacing_frames if encoding.format.numbered else replacing
-    with place(path, overwrite) as scratch:
+    with place(path, overwrite, owner) as scratch:
         sink = encoding.format.sink(scratch, encoding)
         try:
             yield sink

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -37,12 +38,12 @@ def check_target(path: Path, formats: Iterable[str], overwrite: bool) -> None:
         raise MediaError(f"output folder {path.parent} {trouble}")
     if lies != "nothing" and not overwrite:
         raise MediaError(f"output {path} exists: add --overwrite, or choose another name")
-    with _scratch_beside(path, _target(path)):
+    with _scratch_beside(path, _target(path), ""):
         pass
 
 
 @contextlib.contextmanager
-def replacing(path: Path, overwrite: bool) -> Iterator[Path]:
+def replacing(path: Path, overwrite: bool, owner: str = "") -> Iterator[Path]:
     """A scratch file beside `path` (or what it links to) that takes its place if all goes well.
 
     Whatever happens in the block, `path` is either what it was before or the whole new file.
@@ -50,14 +51,17 @@ def replacing(path: Path, overwrite: bool) -> Iterator[Path]:
     Args:
       path: The file to be made.
       overwrite: Whether a file that stands there at the end may be replaced.
+      owner: Whoever alone may make it now; takes the place of a scratch file that it left when it
+        was killed.
 
     Raises:
       MediaError: The folder takes no file, or one has appeared there that may not be replaced.
     """
     target = _target(path)
-    with _scratch_beside(path, target) as scratch:
+    with _scratch_beside(path, target, owner) as scratch:
         yield scratch
-        _publish(scratch, target, overwrite)
+        with writing(path):
+            _publish(scratch, target, overwrite)
 
 
 def _target(path: Path) -> Path:
@@ -65,18 +69,26 @@ def _target(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _scratch_beside(path: Path, target: Path) -> Iterator[Path]:
+def _scratch_beside(path: Path, target: Path, owner: str) -> Iterator[Path]:
     # Its own extension last, by which writers know the format.
-    scratch = target.with_name(f".dreamvid-{secrets.token_hex(6)}.part{target.suffix}")
+    scratch = target.with_name(f"{_scratch_name(owner)}{target.suffix}")
     with writing(path):
-        scratch.touch(exist_ok=False)
+        scratch.touch(exist_ok=bool(owner))
     try:
         yield scratch
     finally:
         scratch.unlink(missing_ok=True)
 
 
+def _scratch_name(owner: str) -> str:
+    token = hashlib.sha256(owner.encode()).hexdigest()[:12] if owner else secrets.token_hex(6)
+    return f".dreamvid-{token}.part"
+
+
 def _publish(scratch: Path, path: Path, overwrite: bool) -> None:
+    # On the disk first: what it was made from may be removed as soon as it has its name.
+    with scratch.open("rb") as file:
+        os.fsync(file.fileno())
     if overwrite:
         scratch.replace(path)
         return
@@ -84,7 +96,8 @@ def _publish(scratch: Path, path: Path, overwrite: bool) -> None:
         os.link(scratch, path)  # fails where the name is taken, unlike a rename
     except FileExistsError:
         raise MediaError(
-            f"output {path} was made by another program meanwhile: choose another name"
+            f"output {path} was made by another program meanwhile: "
+            "move it away and give the same command again"
         ) from None
     except OSError:  # a file system without hard links
         scratch.replace(path)
@@ -138,18 +151,21 @@ def frames_at(path: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def replacing_frames(path: Path, overwrite: bool) -> Iterator[Path]:
+def replacing_frames(path: Path, overwrite: bool, owner: str = "") -> Iterator[Path]:
     """As `replacing`, for frames that are files of their own; older frames are removed.
 
     Args:
       path: As `check_sequence` has it; what is yielded has the same name.
       overwrite: Whether frames that stand there at the end may be replaced.
+      owner: As there.
 
     Raises:
       MediaError: As there, or the folder takes no file, or a frame has appeared there meanwhile.
     """
     check_sequence(path, overwrite)
-    folder = path.parent / f".dreamvid-{secrets.token_hex(6)}.part"
+    folder = path.parent / _scratch_name(owner)
+    if owner:
+        shutil.rmtree(folder, ignore_errors=True)
     with writing(path):
         folder.mkdir()
     try:
