@@ -1,7 +1,8 @@
 """Motions of the camera: how the picture at one moment follows from the picture at another.
 
 Nothing here needs JAX. Places are homogeneous (x, y, 1), in heights of the picture from its centre,
-x to the right and y down; values are those of a tick, 1/30 s, whatever the clip's own frame rate.
+x to the right and y down; values are those of a tick of the clip's clock (`schedule_fps`),
+whatever its frame rate.
 """
 
 import math
@@ -10,11 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dreamvid.options import Options, option
+from dreamvid.fields import Options, option
 from dreamvid.registry import Registry
-
-TICKS_A_SECOND = 30
-"""The clock of the camera's values and of the schedules' frames."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +81,15 @@ def in_pixels(matrix: np.ndarray, height: int) -> np.ndarray:
     return matrix * units[:, None] / units
 
 
-def beyond(matrix: np.ndarray, aspect: float) -> float:
+def beyond(matrix: np.ndarray, aspect: float, scale: float = 1.0) -> float:
     """How far past the border the camera looks, in heights; inf where it looks behind itself.
 
     Args:
       matrix: From `between`.
       aspect: Width over height.
+      scale: Of a picture that is larger than the frame, about the same centre.
     """
-    x, y = aspect / 2, 0.5
+    x, y = scale * aspect / 2, scale * 0.5
     corners = np.array([(-x, -y, 1), (x, -y, 1), (-x, y, 1), (x, y, 1)]) @ matrix.T
     if (corners[:, 2] < 0.1).any():
         return math.inf
@@ -104,34 +103,35 @@ MOTIONS: Registry["type[Motion]"] = Registry("motion")
 class Motion(Options):
     """A camera's path. Its fields are its options; each may be a schedule."""
 
-    def velocity(self, tick: float, aspect: float) -> Velocity:
+    def velocity(self, seconds: float, aspect: float) -> Velocity:
         """How the picture moves at a moment.
 
         Called on a motion whose options are those of that moment.
 
         Args:
-          tick: The moment.
+          seconds: The moment.
           aspect: Width over height of the picture.
         """
         raise NotImplementedError
 
 
 def _zoom(default: float) -> float:
-    help = "Growth of the picture in 1/30 s; below 1 zooms out."
+    help = "Growth of the picture in a tick; below 1 zooms out."
     return option(default, help, low=0.5, high=2, animates=True)
 
 
 def _angle(default: float) -> float:
-    help = "Turn in 1/30 s, in degrees; positive is counter-clockwise."
+    help = "Turn in a tick, in degrees; positive is counter-clockwise."
     return option(default, help, low=-360, high=360, animates=True)
 
 
 def _period(default: float) -> float:
-    return option(default, "Seconds until the motion repeats.", above=0, high=1e6, animates=True)
+    # No schedule: with the period the phase would jump.
+    return option(default, "Seconds until the motion repeats.", above=0, high=1e6)
 
 
-def _phase(tick: float, period: float) -> float:
-    return 2.0 * math.pi * tick / (TICKS_A_SECOND * period)
+def _phase(seconds: float, period: float) -> float:
+    return 2.0 * math.pi * seconds / period
 
 
 def _translation(help: str) -> float:
@@ -153,14 +153,14 @@ class Zoom(Motion):
 
     zoom: float = _zoom(1.02)
     angle: float = _angle(0.3)
-    translation_x: float = _translation("Heights the picture moves to the right in 1/30 s.")
-    translation_y: float = _translation("Heights the picture moves down in 1/30 s.")
+    translation_x: float = _translation("Heights the picture moves to the right in a tick.")
+    translation_y: float = _translation("Heights the picture moves down in a tick.")
     centre_x: float = _centre(0.5, "Where it grows and turns about: 0 the left edge, 1 the right.")
     centre_y: float = _centre(0.5, "Where it grows and turns about: 0 the top edge, 1 the bottom.")
-    tilt_x: float = _tilt("Degrees in 1/30 s that the upper edge turns away, seen from one height.")
-    tilt_y: float = _tilt("Degrees in 1/30 s that the right edge turns away, seen from one height.")
+    tilt_x: float = _tilt("Degrees in a tick that the upper edge turns away, seen from one height.")
+    tilt_y: float = _tilt("Degrees in a tick that the right edge turns away, seen from one height.")
 
-    def velocity(self, tick: float, aspect: float) -> Velocity:
+    def velocity(self, seconds: float, aspect: float) -> Velocity:
         """See `Motion`."""
         return Velocity(
             self.zoom,
@@ -183,9 +183,9 @@ class Spiral(Motion):
     )
     period: float = _period(6.0)
 
-    def velocity(self, tick: float, aspect: float) -> Velocity:
+    def velocity(self, seconds: float, aspect: float) -> Velocity:
         """See `Motion`."""
-        phase = _phase(tick, self.period)
+        phase = _phase(seconds, self.period)
         centre = self.radius * math.cos(phase), self.radius * math.sin(phase)
         return Velocity(self.zoom, self.angle, centre=centre)
 
@@ -198,7 +198,7 @@ class Drift(Motion):
     zoom: float = _zoom(1.004)
     angle: float = _angle(0.0)
     speed: float = option(
-        0.004, "Heights the picture moves in 1/30 s.", low=0, high=1, animates=True
+        0.004, "Heights the picture moves in a tick.", low=0, high=1, animates=True
     )
     heading: float = option(
         180.0, "Where it moves to, in degrees: 0 right, 90 up.", low=-1e6, high=1e6, animates=True
@@ -208,9 +208,9 @@ class Drift(Motion):
     )
     period: float = _period(8.0)
 
-    def velocity(self, tick: float, aspect: float) -> Velocity:
+    def velocity(self, seconds: float, aspect: float) -> Velocity:
         """See `Motion`."""
-        swayed = self.heading + self.sway * math.sin(_phase(tick, self.period))
+        swayed = self.heading + self.sway * math.sin(_phase(seconds, self.period))
         heading = math.radians(swayed)
         moved = self.speed * math.cos(heading), -self.speed * math.sin(heading)
         return Velocity(self.zoom, self.angle, moved)
@@ -228,9 +228,9 @@ class Breathe(Motion):
     angle: float = _angle(0.2)
     period: float = _period(4.0)
 
-    def velocity(self, tick: float, aspect: float) -> Velocity:
+    def velocity(self, seconds: float, aspect: float) -> Velocity:
         """See `Motion`."""
-        swing = math.cos(_phase(tick, self.period))
+        swing = math.cos(_phase(seconds, self.period))
         return Velocity(self.zoom * (1.0 + self.depth * swing), self.angle * swing)
 
 
@@ -246,9 +246,9 @@ class Tunnel(Motion):
     )
     period: float = _period(5.0)
 
-    def velocity(self, tick: float, aspect: float) -> Velocity:
+    def velocity(self, seconds: float, aspect: float) -> Velocity:
         """See `Motion`."""
-        phase = _phase(tick, self.period)
+        phase = _phase(seconds, self.period)
         # Two periods in proportion 2 to 1 draw an eight, which repeats with the longer one.
         centre = self.winding * math.sin(phase), 0.6 * self.winding * math.sin(2.0 * phase)
         return Velocity(self.zoom, self.angle * math.cos(phase), centre=centre)
@@ -261,17 +261,17 @@ class Flight(Motion):
 
     zoom: float = _zoom(1.015)
     tilt: float = option(
-        1.0, "Degrees in 1/30 s that the far edge turns away.", low=-10, high=10, animates=True
+        1.0, "Degrees in a tick that the far edge turns away.", low=-10, high=10, animates=True
     )
     horizon: float = option(
         0.35, "Where it flies to: 0 the top edge, 1 the bottom.", low=-1, high=2, animates=True
     )
     banking: float = option(
-        0.3, "Degrees in 1/30 s that it rolls into its curves.", low=0, high=45, animates=True
+        0.3, "Degrees in a tick that it rolls into its curves.", low=0, high=45, animates=True
     )
     period: float = _period(6.0)
 
-    def velocity(self, tick: float, aspect: float) -> Velocity:
+    def velocity(self, seconds: float, aspect: float) -> Velocity:
         """See `Motion`."""
-        roll = self.banking * math.cos(_phase(tick, self.period))
+        roll = self.banking * math.cos(_phase(seconds, self.period))
         return Velocity(self.zoom, roll, centre=(0.0, self.horizon - 0.5), tilt=(self.tilt, 0.0))

@@ -22,8 +22,8 @@ import filelock
 import numpy as np
 
 from dreamvid.errors import DreamError, MediaError
+from dreamvid.fields import Size
 from dreamvid.media.segments import SegmentWriter, read_segment
-from dreamvid.options import Size
 from dreamvid.types import Carry
 
 CHECKPOINT_SECONDS = 5.0

@@ -208,7 +208,7 @@ def sharpness(detail: Image) -> jax.Array:
     return jnp.sqrt(jnp.mean((detail @ _TO_YCC[0]) ** 2))
 
 
-def match_sharpness(image: Image, target: jax.Array, strength: jax.Array | float) -> Image:
+def match_sharpness(image: Image, target: jax.Array | float, strength: jax.Array | float) -> Image:
     """Strengthens or softens the fine detail towards a given amount.
 
     Args:

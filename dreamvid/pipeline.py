@@ -9,9 +9,10 @@ import numpy as np
 
 from dreamvid import ops
 from dreamvid.ascent import dream
+from dreamvid.fields import Size
 from dreamvid.models import Model
 from dreamvid.objectives import Layer, Mix
-from dreamvid.options import Anchors, Size
+from dreamvid.options import Anchors
 from dreamvid.recipe import Recipe
 from dreamvid.schedule import Scope
 from dreamvid.timeline import Timeline
@@ -97,26 +98,27 @@ class _Maker:
         timeline = self.timeline
         if index == timeline.first:
             dreamed = self._finish(self._prior(carry, index), carry, index)
-            return dreamed.image, replace(dreamed, key=index, previous=dreamed.image)
-        start, end = carry.key, timeline.next_key(carry.key)
-        if index == start + 1:
-            dreamed = self._finish(self._prior(carry, end), carry, end)
-            carry = replace(dreamed, key=start, previous=carry.image)
+            return dreamed.image, replace(
+                dreamed, key=index, next_key=index, previous=dreamed.image
+            )
+        if carry.index == carry.next_key:
+            start, end = carry.index, timeline.next_key(carry.index)
+            dreamed = self._finish(self._prior(carry, end), carry, end, end - start)
+            carry = replace(dreamed, key=start, next_key=end, previous=carry.image)
         carry = replace(carry, index=index)
-        if index == end:
-            return carry.image, replace(carry, key=index, previous=carry.image)
+        if index == carry.next_key:
+            return carry.image, carry
         assert carry.previous is not None
-        onward = np.linalg.inv(timeline.matrix(index, end))
-        share = np.float32((index - start) / (end - start))
-        back = timeline.matrix(start, index)
+        back = timeline.matrix(carry.key, index)
+        onward = np.linalg.inv(timeline.matrix(index, carry.next_key))
+        share = (index - carry.key) / (carry.next_key - carry.key)
         return _between(carry.previous, carry.image, back, onward, share), carry
 
     def _prior(self, carry: Carry, index: int) -> Image:
         """What goes into the dream of a frame: the one before, after the camera's motion."""
         if carry.index < self.timeline.first:
             return carry.image
-        start = carry.key if carry.previous is not None else carry.index
-        matrix = self.timeline.matrix(start, index)
+        matrix = self.timeline.matrix(carry.index, index)
         if self.timeline.margin == Size(0, 0):
             return _moved(carry.image, matrix)
         return _moved_out(carry.image, matrix, self._key(index, 1))
@@ -133,8 +135,11 @@ class _Maker:
         entered = carry.entered[self.timeline.number(index) - self.timeline.number(-overlap)]
         return (entered if share == 1.0 else _blended(prior, entered, share)), carry
 
-    def _finish(self, prior: Image, carry: Carry, index: int) -> Carry:
-        """Dreams a frame and holds it near the beginning; the carry that it leaves."""
+    def _finish(self, prior: Image, carry: Carry, index: int, span: int = 1) -> Carry:
+        """Dreams a frame and holds it near the beginning; the carry that it leaves.
+
+        `span` frames have gone by since the one before.
+        """
         timeline = self.timeline
         moment = timeline.moment(index)
         image = prior
@@ -145,22 +150,24 @@ class _Maker:
             return replace(carry, index=index, image=image)
         anchors = moment.anchors
         elapsed = index - timeline.first
-        settled = (timeline.closed and index >= 0) or elapsed * timeline.recipe.tick >= SETTLING
+        settled = elapsed * timeline.recipe.tick >= SETTLING
+        if timeline.closed:  # what its end returns to was held to the same as the end
+            settled = index >= -timeline.recipe.clip.overlap
         image, sharpness = _held(
             image,
             carry.tone * np.array([[1.0] * 3, [1.0, anchors.colour, anchors.colour]], np.float32),
             carry.sharpness,
-            float(timeline.share(anchors.anchor_tone)),
-            self._sharpening(index, anchors) if settled else 0.0,
+            timeline.share(anchors.anchor_tone, span),
+            self._sharpening(index, anchors, span) if settled else 0.0,
             float(anchors.anchor_range),
             # A running mean until it is settled.
-            float(0.0 if settled else max(1.0 / (elapsed + 1), timeline.share(0.07))),
+            float(0.0 if settled else max(span / (elapsed + span), timeline.share(0.07, span))),
         )
         return replace(carry, index=index, image=image, sharpness=sharpness)
 
-    def _sharpening(self, index: int, anchors: Anchors) -> float:
+    def _sharpening(self, index: int, anchors: Anchors, span: int) -> float:
         """How strongly a frame is held to the sharpness of the start."""
-        strength = self.timeline.share(anchors.anchor_sharpness)
+        strength = self.timeline.share(anchors.anchor_sharpness, span)
         share = self.timeline.returned(index)
         # Two pictures at once are dreamed finer than one, which must not show.
         return strength + (1.0 - strength) * 4.0 * share * (1.0 - share)

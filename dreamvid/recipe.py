@@ -1,8 +1,9 @@
 """A recipe: all that decides what a render looks like, read, checked and written down."""
 
+import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,27 +12,19 @@ import numpy as np
 import tomli_w
 
 from dreamvid import __version__
-from dreamvid.camera import MOTIONS, TICKS_A_SECOND, Motion, Zoom
+from dreamvid.camera import MOTIONS, Motion, Zoom
 from dreamvid.errors import DreamError, OptionError
-from dreamvid.options import (
-    Anchors,
-    Ascent,
-    Clip,
-    General,
-    Options,
-    Output,
-    Size,
-    read_option,
-)
+from dreamvid.fields import Options, Size, read_option
+from dreamvid.options import Anchors, Ascent, Clip, General, Output
 from dreamvid.paths import packaged, seen_from_here, what_is_at
 from dreamvid.registry import unknown_name
 from dreamvid.schedule import Fade, Schedule, Scope
 
 KINDS = ("zoom", "image")
 """What can be made: a clip, or a still."""
-_LONGEST = 1 << 20
+_LONGEST = 1 << 16
 """Bytes of a recipe's file."""
-_FORESEEN = 60 * 60 * TICKS_A_SECOND
+_FORESEEN = 100_000
 """Ticks over which the schedules of an endless clip are checked beforehand."""
 
 
@@ -49,8 +42,8 @@ class Recipe:
     """One of KINDS."""
     source: str | None = None
     """The picture it begins with; None is the sample sky."""
-    folder: Path = field(default_factory=Path.cwd, compare=False)
-    """What relative names of files start from."""
+    folder: Path = field(default=Path(), compare=False)
+    """What relative names of files start from; the current one by default."""
 
     @property
     def groups(self) -> dict[str, Options]:
@@ -75,13 +68,12 @@ class Recipe:
     def network(self) -> str:
         """The name or the file of the network."""
         name = self.general.model
-        is_file = Path(name).suffix or Path(name).name != name
-        return str(seen_from_here(self.folder, name)) if is_file else name
+        return str(seen_from_here(self.folder, name)) if _is_file(name) else name
 
     @property
     def tick(self) -> float:
         """Ticks from one frame to the next."""
-        return TICKS_A_SECOND / float(self.clip.fps)
+        return float(self.clip.schedule_fps / self.clip.fps)
 
     @property
     def dreamed_frames(self) -> int | None:
@@ -101,9 +93,10 @@ class Recipe:
         Args:
           signals: The loudness of its sound, from `dreamvid.media.audio`.
         """
-        frames = self.clip.frames
+        frames = self.dreamed_frames
         length = float("inf") if frames is None else frames * self.tick
-        return Scope(length, TICKS_A_SECOND, self.general.seed, signals or {}, self.folder)
+        ticks_a_second = float(self.clip.schedule_fps)
+        return Scope(length, ticks_a_second, self.general.seed, signals or {}, self.folder)
 
     def at(self, tick: float, scope: Scope) -> "Recipe":
         """The recipe of one moment: numbers in place of schedules.
@@ -124,23 +117,45 @@ class Recipe:
         """
         frames, clip = self.clip.frames, self.clip
         if frames is None and clip.loop != "none":
-            raise OptionError("--loop", f"is {clip.loop}, but an endless clip has no end: use none")
+            raise _misfit("clip.loop", f"is {clip.loop}, but an endless clip has no end: use none")
         if clip.loop == "pingpong" and frames is not None and (frames % 2 or frames < 4):
-            raise OptionError(
-                "--frames", f"is {frames}: a pingpong needs an even number of at least 4"
+            raise _misfit(
+                "clip.frames", f"is {frames}: a pingpong needs an even number of at least 4"
             )
         if clip.loop == "closed" and frames is not None and frames <= clip.overlap:
-            raise OptionError(
-                "--overlap", f"is {clip.overlap}: a closed loop of {frames} frames needs it shorter"
-            )
+            problem = f"is {clip.overlap}: a closed loop of {frames} frames needs it shorter"
+            raise _misfit("clip.overlap", problem)
         if clip.draft and clip.loop == "closed":
-            raise OptionError("--draft", "cannot close a loop: use --loop pingpong, or no draft")
+            raise _misfit("clip.draft", "cannot close a loop: use --loop pingpong, or no draft")
         if clip.draft and frames is None:
-            raise OptionError("--draft", "needs a clip that ends: give --frames a number")
+            raise _misfit("clip.draft", "needs a clip that ends: give --frames a number")
         for start, count in _stretches(self.dreamed_frames, self.tick):
             times = (start + np.arange(count)) * self.tick
+            # The camera is asked at every whole tick between the frames.
+            ticks = np.arange(np.floor(times[0]), np.ceil(times[-1]) + 1)
             for name, group in self.groups.items():
-                group.check_over(np.floor(times) if name == "camera" else times, scope)
+                group.check_over(
+                    ticks if name == "camera" else times, scope, lambda f, n=name: _named(n, f)
+                )
+
+    def rebased(self, folder: Path) -> "Recipe":
+        """The same with names of files that start from another folder."""
+
+        def moved(name: str) -> str:
+            path = (self.folder / name).absolute()
+            try:
+                return os.path.relpath(path, folder.absolute())
+            except ValueError:  # on another drive
+                return str(path)
+
+        model, audio = self.general.model, self.clip.audio
+        return replace(
+            self,
+            folder=folder,
+            source=None if self.source is None else moved(self.source),
+            general=replace(self.general, model=moved(model) if _is_file(model) else model),
+            clip=replace(self.clip, audio=None if audio is None else moved(audio)),
+        )
 
     def to_toml(self, facts: Mapping[str, str] | None = None) -> str:
         """The recipe as a file that `read_recipe` reads.
@@ -190,10 +205,10 @@ class Recipe:
                 new[key] = value
                 continue
             name, _, option = key.partition(".")
-            group = new.get(name) or (getattr(self, name) if name in GROUPS else None)
+            group = new.get(name) or getattr(self, name) if name in self.groups else None
             own = {f.name: f for f in fields(group)} if group else {}  # type: ignore[arg-type]
             if option not in own:
-                raise _unknown(key, new.get("camera", self.camera))
+                raise _unknown(key, replace(self, **new))
             try:
                 value = read_option(own[option], value)
             except OptionError as error:
@@ -277,7 +292,7 @@ def parse_recipe(text: str, folder: Path) -> Recipe:
     """
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # numbers too long for Python among them
         raise DreamError(f"it is not TOML: {error}") from None
     values = {}
     for name, value in table.items():
@@ -291,21 +306,49 @@ def parse_recipe(text: str, folder: Path) -> Recipe:
     return replace(preset, folder=folder).change(values)
 
 
+def shown_recipe(text: str, folder: Path, here: Path) -> str:
+    """The recipe in a finished file, with names of files as they are from another folder.
+
+    Args:
+      text: What `Recipe.to_toml` wrote.
+      folder: Of the file, from which names in it start.
+      here: From which they shall start.
+    """
+    notes = [line for line in text.splitlines() if line.startswith("# ")]
+    body = parse_recipe(text, folder).rebased(here).to_toml().partition("\n")[2]
+    return "\n".join(notes) + "\n" + body
+
+
 def flag_of(key: str) -> str:
     """An option's flag: "ascent.octave_scale" -> "--octave-scale"."""
     return "--" + key.rpartition(".")[2].replace("_", "-")
 
 
-def _unknown(key: str, motion: Motion) -> DreamError:
-    known = ["kind", "source", "camera.motion"]
-    for name in GROUPS:
-        group = motion if name == "camera" else getattr(ZOOM, name)
-        known += [f"{name}.{f.name}" for f in fields(group)]  # type: ignore[arg-type]
+def _unknown(key: str, recipe: Recipe) -> DreamError:
+    groups = recipe.groups
+    known = ["kind", "source", *(["camera.motion"] if "camera" in groups else [])]
+    for name, options in groups.items():
+        known += [f"{name}.{f.name}" for f in fields(options)]  # type: ignore[arg-type]
     group, _, _ = key.partition(".")
-    see = f"Options of {group}: " if group in GROUPS else "Groups: "
-    names = [k.partition(".")[2] for k in known if k.startswith(f"{group}.")] or GROUPS
-    of = f"the motion {motion_name(motion)!r}" if group == "camera" else ""
+    see = f"Options of {group}: " if group in groups else "Groups: "
+    names = [k.partition(".")[2] for k in known if k.startswith(f"{group}.")] or groups
+    of = f"the motion {motion_name(recipe.camera)!r}" if group == "camera" else ""
+    if recipe.kind == "image":
+        of = "a still"
     return unknown_name("option", key, known, see + ", ".join(names), of)
+
+
+def _named(group: str, option: Field) -> str:
+    key = f"{group}.{option.name}"
+    return f"{flag_of(key)} ({key})"
+
+
+def _misfit(key: str, problem: str) -> OptionError:
+    return OptionError(f"{flag_of(key)} ({key})", problem)
+
+
+def _is_file(network: str) -> bool:
+    return Path(network).suffix != "" or Path(network).name != network
 
 
 def _stretches(frames: int | None, tick: float) -> list[tuple[int, int]]:

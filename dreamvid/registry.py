@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from dreamvid.errors import UnknownNameError
 
@@ -26,6 +26,7 @@ def unknown_name(
 
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Registry(Generic[T]):
@@ -35,13 +36,13 @@ class Registry(Generic[T]):
         self.kind = kind
         self._things: dict[str, T] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """A decorator that files what it decorates under `name`."""
+    def register(self, name: str) -> Callable[[U], U]:
+        """A decorator that files what it decorates, which keeps its own type, under `name`."""
 
-        def decorate(thing: T) -> T:
+        def decorate(thing: U) -> U:
             if name in self._things:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
-            self._things[name] = thing
+            self._things[name] = cast(T, thing)
             return thing
 
         return decorate

@@ -1,47 +1,24 @@
 """Renders: frames drained into the journal, and from there into files."""
 
 import contextlib
-import hashlib
 import itertools
-import math
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import jax
 import numpy as np
 
-from dreamvid import __version__
-from dreamvid.checkpoints import store
-from dreamvid.errors import DreamError, MediaError, OptionError, ScheduleError, Stopped
-from dreamvid.journal import Journal, Run, open_journal, read_run, run_folder
-from dreamvid.media.audio import read_signals
-from dreamvid.media.probe import read_settings
-from dreamvid.media.sinks import check_output, depth_of, open_sink
-from dreamvid.media.stills import (
-    FORMATS,
-    Picture,
-    check_extent,
-    fit,
-    read_picture,
-    write_picture,
-)
-from dreamvid.media.target import check_target, frames_at
-from dreamvid.models import Model
-from dreamvid.models.spec import SMALLEST_SIDE, check_size
+from dreamvid.errors import DreamError, Stopped
+from dreamvid.fields import Size
+from dreamvid.journal import Journal, open_journal, run_folder
+from dreamvid.media.sinks import depth_of, open_sink
+from dreamvid.media.stills import Picture, write_picture
 from dreamvid.ops import to_8bit, to_16bit
-from dreamvid.options import LARGEST_SIDE, Size
-from dreamvid.paths import what_is_at
 from dreamvid.pipeline import frames
-from dreamvid.recipe import Recipe, motion_name, parse_recipe
-from dreamvid.schedule import Fade, Scope
-from dreamvid.timeline import Timeline
+from dreamvid.plan import Plan, StillPlan, is_from, part_name
 
-DEFAULT_SIZE = Size(640, 360)
-"""A clip has as many pixels as this where the user names no size."""
+_LEVELS: dict[int, Callable[[jax.Array], jax.Array]] = {8: jax.jit(to_8bit), 16: jax.jit(to_16bit)}
 
 
 class Watcher(Protocol):
@@ -69,89 +46,6 @@ class Watcher(Protocol):
     def stop_asked(self) -> bool:
         """Whether the work shall end after this frame."""
         ...
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A clip that can be made: everything has been read and checked."""
-
-    recipe: Recipe
-    """With the size it will have."""
-    output: Path
-    source: np.ndarray
-    """float32 (h, w, 3) in [0, 1]: the picture it begins with, at the clip's size."""
-    model: Model | None
-    """None where the camera moves without dreaming."""
-    scope: Scope
-    run: Run
-    settings: str
-    """The recipe as it is written into finished files."""
-
-    @property
-    def size(self) -> Size:
-        """Of the frames."""
-        return Size(self.source.shape[1], self.source.shape[0])
-
-    @cached_property
-    def timeline(self) -> Timeline:
-        """The recipe laid out over its frames."""
-        return Timeline(self.recipe, self.scope, self.size)
-
-    @property
-    def task(self) -> str:
-        """What is being done, for people."""
-        how = "moving" if self.model is None else "dreaming"
-        return f"{how} {self.size} pixels at {', '.join(self.recipe.layers)}"
-
-
-def plan_clip(
-    recipe: Recipe, output: Path, overwrite: bool = False, motion_only: bool = False
-) -> Plan:
-    """Reads and checks all that a clip needs; makes nothing.
-
-    Args:
-      recipe: What to make.
-      output: The clip to make. An endless clip's is numbered: out-0001.mp4 and so on.
-      overwrite: Whether an existing file may be replaced.
-      motion_only: Whether the camera moves without dreaming.
-
-    Raises:
-      DreamError: Something about the files, the network or the recipe will not do.
-    """
-    if recipe.clip.frames is None and "%" in output.name:
-        raise MediaError(f"output {output}: an endless clip is numbered by itself, name a clip")
-    check_output(
-        output, recipe.clip.size, recipe.clip.fps, recipe.output, overwrite=True, sound=recipe.sound
-    )
-    still = _read(recipe.picture)
-    size = recipe.clip.size or like(still.size, DEFAULT_SIZE)
-    recipe = replace(recipe, clip=replace(recipe.clip, size=size))  # as it will be remembered
-    source = fit(still.flattened(), size)
-    signals = read_signals(recipe.sound, Scope().fps) if recipe.sound else {}
-    scope = recipe.scope(signals)
-    recipe.check(scope)
-    model = None if motion_only else _load(recipe)
-    digests = {
-        "picture sha256": _digest(recipe.picture),
-        "network sha256": "none" if motion_only else store.digest(recipe.network),
-        **({"sound sha256": _digest(recipe.sound)} if recipe.sound else {}),
-    }
-    device = jax.devices()[0]
-    fingerprint = {
-        **_flat(recipe),
-        **digests,
-        "dreamvid": __version__,
-        "jax": jax.__version__,
-        "device": f"{device.platform} {device.device_kind}",
-        "bits": str(depth_of(output, recipe.output)),
-    }
-    target = output.absolute()
-    folder = str(recipe.folder.absolute())
-    run = Run(recipe.to_toml(), folder, str(target), overwrite, motion_only, fingerprint)
-    plan = Plan(recipe, output, source, model, scope, run, recipe.to_toml(digests))
-    _ = plan.timeline.margin  # raises where the camera looks behind itself
-    _check_names(plan)
-    return plan
 
 
 def render_clip(plan: Plan, watcher: Watcher, keep: bool = False) -> None:
@@ -194,85 +88,24 @@ def finish_clip(plan: Plan, watcher: Watcher) -> None:
         _write(plan, journal, output, range(journal.start, done), watcher)
 
 
-def plan_of(folder: Path) -> Plan:
-    """The plan that a run folder was made for.
-
-    Raises:
-      DreamError: It is no run folder, or what it needs has gone or changed.
-    """
-    if what_is_at(folder) != "folder":
-        raise DreamError(f"no run folder at {folder}: name one such as out.mp4.run")
-    run = read_run(folder)
-    try:
-        recipe = parse_recipe(run.recipe, Path(run.folder))
-    except DreamError as error:
-        raise DreamError(f"{folder} was made by another dreamvid: {error}") from None
-    # Beside the folder, wherever both were moved to.
-    output = folder.absolute().parent / Path(run.output).name
-    if run_folder(output).name != folder.absolute().name:
-        raise DreamError(f"{folder} was renamed: call it {run_folder(output).name} again")
-    if what_is_at(recipe.picture) == "nothing":  # it may have been moved as well
-        along = os.path.relpath(run.folder, Path(run.output).parent)
-        recipe = replace(recipe, folder=Path(os.path.normpath(output.parent / along)))
-    with contextlib.suppress(ValueError):
-        output = output.relative_to(Path.cwd())
-    plan = plan_clip(recipe, output, run.overwrite, run.motion_only)
-    if difference := plan.run.differs_from(run):
-        raise DreamError(f"{folder} cannot go on, it was begun with {difference}")
-    return plan
-
-
-def part_name(output: Path, number: int) -> Path:
-    """The name of a part of an endless clip."""
-    return output.with_name(f"{output.stem}-{number:04d}{output.suffix}")
-
-
-def render_still(recipe: Recipe, output: Path, overwrite: bool, watcher: Watcher) -> None:
+def render_still(plan: StillPlan, watcher: Watcher) -> None:
     """Dreams one picture at its own size, as a file; its alpha is kept.
 
     Args:
-      recipe: What to make.
-      output: The picture to make.
-      overwrite: Whether an existing file may be replaced.
+      plan: From `plan_still`.
       watcher: Told of the beginning and the end.
 
     Raises:
-      DreamError: Something about the files, the network or the recipe will not do; `output` is
-        then as it was before.
+      DreamError: It cannot be written; what was there is then as it was before.
     """
-    check_target(output, FORMATS, overwrite)
-    picture = recipe.picture
-    still = _read(picture)
-    check_extent(output, still.size)
-    recipe = replace(recipe, kind="image", clip=replace(recipe.clip, frames=1, loop="none"))
-    recipe.check(recipe.scope())
-    model = _load(recipe)
-    digests = {
-        "picture sha256": _digest(picture),
-        "network sha256": store.digest(recipe.network),
-    }
-    watcher.begin(f"dreaming {still.size} pixels at {', '.join(recipe.layers)}", 1)
-    with _enough_memory(still.size):
-        ((frame, _),) = frames(recipe, model, still.rgb)
+    picture = plan.picture
+    watcher.begin(plan.task, 1)
+    with _enough_memory(picture.size):
+        ((frame, _),) = frames(plan.recipe, plan.model, picture.rgb)
         dreamed = np.asarray(frame.image)
-    write_picture(output, Picture(dreamed, still.alpha), recipe.to_toml(digests), overwrite)
+    write_picture(plan.output, Picture(dreamed, picture.alpha), plan.settings, plan.overwrite)
     watcher.advance()
-    watcher.made(output)
-
-
-def like(shape: Size, area: Size) -> Size:
-    """The even size that has one's shape and about the other's number of pixels.
-
-    Args:
-      shape: Gives the ratio of the sides.
-      area: Gives the number of pixels.
-
-    Returns:
-      A size with even sides that can be dreamed and encoded.
-    """
-    scale = math.sqrt(area.width * area.height / (shape.width * shape.height))
-    even = (2 * round(side * scale / 2) for side in (shape.width, shape.height))
-    return Size(*(min(max(side, SMALLEST_SIDE), LARGEST_SIDE) for side in even))
+    watcher.made(plan.output)
 
 
 def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
@@ -290,7 +123,7 @@ def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
     if done == expected:
         return
     watcher.begin(plan.task, expected, done)
-    convert: Callable = _levels[depth_of(plan.output, plan.recipe.output)]
+    convert = _LEVELS[depth_of(plan.output, plan.recipe.output)]
     with _enough_memory(plan.size):
         clip_frames = frames(plan.recipe, plan.model, plan.source, carry, plan.scope)
         for frame, carry in clip_frames:
@@ -334,9 +167,8 @@ def _write(
     back: range = range(0),
 ) -> None:
     recipe = plan.recipe
-    overwrite = plan.run.overwrite or _is_from(output, plan.settings)
+    overwrite = plan.run.overwrite or is_from(output, plan.settings)
     watcher.begin(f"encoding {output.name}", len(forth) + len(back))
-    sound = recipe.sound if recipe.clip.frames is not None else None
     with open_sink(
         output,
         plan.size,
@@ -344,7 +176,7 @@ def _write(
         plan.settings,
         recipe.output,
         overwrite,
-        sound,
+        plan.sound,
         owner=str(journal.folder.absolute()),
     ) as sink:
         ways = [journal.pictures(forth.start, forth.stop)]
@@ -361,50 +193,6 @@ def _write(
     watcher.made(output)
 
 
-_levels = {8: jax.jit(to_8bit), 16: jax.jit(to_16bit)}
-
-
-def _check_names(plan: Plan) -> None:
-    """Refuses an output that is there already, unless it is this very render's."""
-    recipe = plan.recipe
-    endless = recipe.clip.frames is None
-    output = part_name(plan.output, 1) if endless else plan.output
-    folder = run_folder(plan.output)
-    begun = what_is_at(folder / "journal.json") == "file" and not plan.run.differs_from(
-        read_run(folder)
-    )
-    overwrite = plan.run.overwrite or (begun and (endless or _is_from(output, plan.settings)))
-    check_output(output, plan.size, recipe.clip.fps, recipe.output, overwrite, recipe.sound)
-
-
-def _is_from(output: Path, settings: str) -> bool:
-    """Whether what is there, all of it, was made with these settings."""
-    try:
-        return all(read_settings(path) == settings for path in frames_at(output) or [output])
-    except MediaError:
-        return False
-
-
-def _read(picture: Path) -> Picture:
-    still = read_picture(picture)
-    check_size(still.size.width, still.size.height, str(picture))
-    return still
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flat(recipe: Recipe) -> dict[str, str]:
-    """The options that decide the frames, by name."""
-    flat = {"camera.motion": motion_name(recipe.camera)}
-    for name, group in recipe.groups.items():
-        if name != "output":
-            flat |= {f"{name}.{key}": str(value) for key, value in vars(group).items()}
-    return flat
-
-
 @contextlib.contextmanager
 def _enough_memory(size: Size) -> Iterator[None]:
     try:
@@ -415,21 +203,3 @@ def _enough_memory(size: Size) -> Iterator[None]:
                 f"dreaming {size} pixels takes more memory than there is: choose a smaller size"
             ) from None
         raise
-
-
-def _load(recipe: Recipe) -> Model:
-    try:
-        jax.devices()
-    except (RuntimeError, AssertionError) as error:  # the latter where it must not use the CPU
-        reason = str(error) or "none of the kind that JAX_PLATFORMS names"
-        raise DreamError(f"JAX finds no device ({reason}): unset JAX_PLATFORMS") from None
-    model = store.load(recipe.network)
-    for layer in recipe.layers:
-        try:
-            model.layer(layer)  # raises where there is none
-        except DreamError as error:
-            fade, excerpt = recipe.ascent.layer, ""
-            if isinstance(fade, Fade):
-                excerpt = ScheduleError("", fade.text, fade.position_of(layer)).excerpt()
-            raise OptionError("--layer:", str(error), excerpt) from None
-    return model

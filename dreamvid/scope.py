@@ -1,6 +1,7 @@
 """What a schedule may refer to beyond its own text: the clip, its sound, and tables in files."""
 
 import csv
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,6 +56,15 @@ class Scope:
         if (name, column) not in self._columns:
             self._columns[name, column] = read_column(self.folder / name, column)
         return self._columns[name, column]
+
+    def digest(self) -> str:
+        """The sha256 of all that was read of tables so far; empty where nothing was."""
+        if not self._columns:
+            return ""
+        total = hashlib.sha256()
+        for key in sorted(self._columns, key=str):
+            total.update(str(key).encode() + self._columns[key].tobytes())
+        return total.hexdigest()
 
 
 _LARGEST_CSV = 16 * 2**20

@@ -8,7 +8,7 @@ import numpy as np
 
 from dreamvid.camera import Velocity, between, beyond, in_pixels
 from dreamvid.errors import OptionError
-from dreamvid.options import Size
+from dreamvid.fields import Size
 from dreamvid.recipe import Recipe
 from dreamvid.schedule import Fade, Scope
 
@@ -20,10 +20,14 @@ LEAD = 60
 source."""
 _KEY_SCALE = 1.25
 """How far a draft zooms on one key frame."""
+_FORESEEN = 100_000
+"""Ticks of an endless clip."""
 _DRAFT_STRENGTH = 2
 """How many times the steps, and the rate of each, a draft's key frames get."""
-_LOOKED_AHEAD = 3000
-"""Frames of the camera's path that decide whether there is a margin."""
+_LONGEST_DRAFT = 30
+"""Ticks that a draft goes on one key frame at most."""
+_LOOKED_AT = 6000
+"""Ticks of the camera's path, evenly over the clip, that decide whether there is a margin."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Timeline:
         if clip.strength == "clock":
             rate *= self.recipe.tick
         if clip.draft:  # a key frame stands for many
-            rate, steps = _DRAFT_STRENGTH * rate, _DRAFT_STRENGTH * steps
+            rate, steps = _DRAFT_STRENGTH * rate, min(_DRAFT_STRENGTH * steps, 100_000)
         return replace(moment, ascent=replace(ascent, rate=min(rate, 255.0), steps=steps))
 
     def weights(self, index: int) -> dict[str, float]:
@@ -77,9 +81,9 @@ class Timeline:
         layer = self.recipe.ascent.layer
         return layer.at(self._time(index), self.scope) if isinstance(layer, Fade) else {layer: 1.0}
 
-    def share(self, strength: float) -> float:
-        """What is to be done in a frame of something of which a tick does `strength`."""
-        return 1.0 - (1.0 - strength) ** self.recipe.tick
+    def share(self, strength: float, frames: int = 1) -> float:
+        """What is to be done in some frames of something of which a tick does `strength`."""
+        return 1.0 - (1.0 - strength) ** (self.recipe.tick * frames)
 
     def returned(self, index: int) -> float:
         """How far the end of a closed loop has returned to its beginning at a frame, in [0, 1]."""
@@ -101,13 +105,15 @@ class Timeline:
     @cached_property
     def margin(self) -> Size:
         """Pixels on each side by which the dream is larger than the frame."""
-        last = min(_LOOKED_AHEAD, self.last if self.last is not None else _LOOKED_AHEAD)
-        aspect = self.size.width / self.size.height
+        tick = self.recipe.tick
+        last = self.last if self.last is not None else int(_FORESEEN / tick)
+        count = min(last, math.ceil(_LOOKED_AT / max(tick, 1.0)))
         furthest = 0.0
-        for index in range(last):
-            furthest = max(furthest, beyond(self._matrix(index, index + 1), aspect))
-            if math.isinf(furthest):
+        for index in np.linspace(0, max(last - 1, 0), count).astype(int):
+            matrix = self._matrix(int(index), int(index) + 1)
+            if math.isinf(beyond(matrix, self._aspect, 1.0 + 2.0 * MARGIN)):
                 raise OptionError("camera", f"looks behind itself at frame {index}: tilt it less")
+            furthest = max(furthest, beyond(matrix, self._aspect))
         if furthest < 1e-6:
             return Size(0, 0)
         return Size(math.ceil(MARGIN * self.size.width), math.ceil(MARGIN * self.size.height))
@@ -115,16 +121,22 @@ class Timeline:
     def next_key(self, index: int) -> int:
         """The frame after `index` that a draft dreams, as far off as the camera lets it be."""
         assert self.last is not None
-        aspect = self.size.width / self.size.height
+        matrix = np.eye(3)
         for end in range(index + 1, self.last + 1):
-            matrix = self._matrix(index, end)
+            matrix = matrix @ self._matrix(end - 1, end)
+            matrix /= matrix[2, 2]
             scale = math.sqrt(abs(np.linalg.det(matrix[:2, :2])))
             back = np.linalg.inv(matrix)
             # One of the two shows what the other lacks, but for a strip within the margin.
-            lacks = min(beyond(matrix, aspect), beyond(back / back[2, 2], aspect))
-            if abs(math.log(scale)) > math.log(_KEY_SCALE) or lacks > MARGIN:
+            lacks = min(beyond(matrix, self._aspect), beyond(back / back[2, 2], self._aspect))
+            long = (end - index) * self.recipe.tick > _LONGEST_DRAFT
+            if long or abs(math.log(scale)) > math.log(_KEY_SCALE) or lacks > MARGIN:
                 return max(end - 1, index + 1)
         return self.last
+
+    @property
+    def _aspect(self) -> float:
+        return self.size.width / self.size.height
 
     def _time(self, index: int) -> float:
         return self.number(index) * self.recipe.tick
@@ -135,7 +147,5 @@ class Timeline:
         return between(self._velocity, begin, begin + (end - start) * tick)
 
     def _velocity(self, tick: float) -> Velocity:
-        if self.closed:
-            tick %= self.scope.length
-        camera = self.recipe.camera.at(tick, self.scope)
-        return camera.velocity(tick, self.size.width / self.size.height)
+        seconds = tick / float(self.recipe.clip.schedule_fps)
+        return self.recipe.camera.at(tick, self.scope).velocity(seconds, self._aspect)

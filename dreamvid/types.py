@@ -60,8 +60,10 @@ class Carry:
     """A closed loop's: what went into the dreams before frame 0, to which its end returns."""
     key: int = 0
     """A draft's: the number of the key frame before `index` or at it."""
+    next_key: int = 0
+    """A draft's: the number of the key frame that comes next, which `image` is."""
     previous: Image | None = None
-    """A draft's: that key frame, dreamed."""
+    """A draft's: the key frame before, dreamed."""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Its content by name, for a file."""
@@ -74,7 +76,7 @@ class Carry:
     def of(cls, arrays: Mapping[str, np.ndarray]) -> "Carry":
         """The carry whose content `arrays` gave."""
         content: dict[str, Any] = dict(arrays)
-        for name in ("index", "key"):
+        for name in ("index", "key", "next_key"):
             content[name] = int(content[name])
         content["entered"] = tuple(content.get("entered", ()))
         return cls(**content)

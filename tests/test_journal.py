@@ -18,9 +18,9 @@ import pytest
 
 from dreamvid import journal
 from dreamvid.errors import DreamError, MediaError
+from dreamvid.fields import Size
 from dreamvid.journal import Journal, Run, open_journal, read_run, run_folder
 from dreamvid.media.segments import SegmentWriter
-from dreamvid.options import Size
 from dreamvid.types import Carry
 
 SIZE = Size(16, 12)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from dreamvid.checkpoints import safetensors
 from dreamvid.cli import measure
 from dreamvid.errors import DreamError, MediaError, OptionError, UnknownNameError
+from dreamvid.fields import Size
 from dreamvid.measure import (
     CUTOFF,
     REFERENCE,
@@ -29,7 +30,7 @@ from dreamvid.media.clips import read_frames
 from dreamvid.media.segments import SegmentWriter
 from dreamvid.media.stills import Picture, write_picture
 from dreamvid.models import Model
-from dreamvid.options import Ascent, General, Size
+from dreamvid.options import Ascent, General
 from dreamvid.recipe import Recipe
 from small import random_picture, tiny_spec, tiny_tensors
 

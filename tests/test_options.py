@@ -8,7 +8,8 @@ import pytest
 
 from dreamvid.camera import Zoom as Camera
 from dreamvid.errors import OptionError
-from dreamvid.options import Anchors, Ascent, Clip, Options, Size, flag, read_option
+from dreamvid.fields import Options, Size, flag, read_option
+from dreamvid.options import Anchors, Ascent, Clip
 from dreamvid.recipe import CLASSIC, ZOOM
 from dreamvid.schedule import Fade, Schedule, Scope
 
@@ -117,8 +118,8 @@ def test_a_moment_has_numbers_in_place_of_schedules():
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (Anchors(anchor_tone="t/10"), "--anchor-tone is 1.1 at frame 11: it must be"),  # type: ignore[arg-type]
-        (Ascent(steps="3-t"), "--steps is -1 at frame 4: it must be"),  # type: ignore[arg-type]
+        (Anchors(anchor_tone="t/10"), "--anchor-tone is 1.1 at tick 11: it must be"),  # type: ignore[arg-type]
+        (Ascent(steps="3-t"), "--steps is -1 at tick 4: it must be"),  # type: ignore[arg-type]
         (Ascent(rate="log(t-3)"), "not a finite number"),  # type: ignore[arg-type]
         (Ascent(rate="audio('low')"), "audio"),  # type: ignore[arg-type]
     ],

@@ -6,10 +6,11 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
+from dreamvid.fields import Size
 from dreamvid.measure import Summary, figures, summary
 from dreamvid.media.stills import fit, read_picture
 from dreamvid.models import Model
-from dreamvid.options import Anchors, Ascent, Clip, Size
+from dreamvid.options import Anchors, Ascent, Clip
 from dreamvid.paths import packaged
 from dreamvid.pipeline import frames
 from dreamvid.recipe import Recipe

@@ -116,11 +116,20 @@ def test_options_have_flags_of_their_own():
 @pytest.mark.parametrize(
     ("clip", "complaint"),
     [
-        ({"frames": None, "loop": "closed"}, "--loop is closed, but an endless clip has no end"),
-        ({"frames": 7, "loop": "pingpong"}, "--frames is 7: a pingpong needs an even number"),
-        ({"frames": 20, "loop": "closed", "overlap": 20}, "--overlap is 20: a closed loop of 20"),
-        ({"loop": "closed", "draft": True}, "--draft cannot close a loop"),
-        ({"frames": None, "draft": True}, "--draft needs a clip that ends"),
+        (
+            {"frames": None, "loop": "closed"},
+            "--loop (clip.loop) is closed, but an",
+        ),
+        (
+            {"frames": 7, "loop": "pingpong"},
+            "--frames (clip.frames) is 7: a ping",
+        ),
+        (
+            {"frames": 20, "loop": "closed", "overlap": 20},
+            "--overlap (clip.overlap) is 20",
+        ),
+        ({"loop": "closed", "draft": True}, "--draft (clip.draft) cannot close a loop"),
+        ({"frames": None, "draft": True}, "--draft (clip.draft) needs a clip that ends"),
     ],
 )
 def test_what_cannot_be_made_together_is_refused(clip: dict[str, object], complaint: str):
@@ -135,7 +144,7 @@ def test_schedules_are_checked_over_the_whole_clip():
     short = replace(ZOOM, ascent=ascent, clip=Clip(frames=30))
     short.check(short.scope())
     long = replace(short, clip=Clip(frames=90))
-    with pytest.raises(OptionError, match=r"--rate is 255\.\d+ at frame 51"):
+    with pytest.raises(OptionError, match=r"--rate \(ascent.rate\) is 255\.\d+ at tick 51"):
         long.check(long.scope())
 
 

@@ -20,11 +20,13 @@ import pytest
 from dreamvid import journal, timeline
 from dreamvid.checkpoints import safetensors
 from dreamvid.errors import DreamError, MediaError, Stopped
+from dreamvid.fields import Size
 from dreamvid.journal import run_folder
 from dreamvid.media.clips import read_frames
-from dreamvid.options import Ascent, Clip, General, Output, Size
+from dreamvid.options import Ascent, Clip, General, Output
+from dreamvid.plan import plan_clip, plan_of
 from dreamvid.recipe import ZOOM, Recipe
-from dreamvid.render import finish_clip, plan_clip, plan_of, render_clip
+from dreamvid.render import finish_clip, render_clip
 from dreamvid.timeline import Timeline
 from small import random_picture, tiny_spec, tiny_tensors
 
@@ -35,7 +37,7 @@ RUN = run_folder(OUT)
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with a small picture and a small network in it."""
-    monkeypatch.setattr(timeline, "_LOOKED_AHEAD", 30)  # frames; it takes a second for all
+    monkeypatch.setattr(timeline, "_LOOKED_AT", 30)  # frames; it takes a second for all
     monkeypatch.chdir(tmp_path)
     levels = np.round(np.asarray(random_picture(32, 48)) * 255).astype(np.uint8)
     cv2.imwrite("in.png", levels)
@@ -323,7 +325,12 @@ def test_an_endless_clip_is_made_in_parts(long: list[np.ndarray]):
     stops = {
         3: [("moving", None, 0)],
         5 + 4: [("moving", None, 3), ("encoding", 8, 0)],
-        8 + 8 + 8 + 1: [("encoding", 8, 0), ("moving", None, 8), ("encoding", 8, 0)],
+        8 + 8 + 8 + 1: [
+            ("encoding", 8, 0),
+            ("moving", None, 8),
+            ("encoding", 8, 0),
+            ("moving", None, 16),
+        ],
         7 + 8 + 1: [("moving", None, 17), ("encoding", 8, 0)],
     }
     files = []
@@ -460,7 +467,7 @@ def fail_encoding(monkeypatch: pytest.MonkeyPatch, how: str) -> Callable[[], Non
     def lose_ffmpeg() -> None:
         monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nonexistent")
 
-    def raise_it(*_: Any) -> None:
+    def raise_it(*_: Any, **__: Any) -> None:
         raise MediaError("no")
 
     def lose_sink() -> None:

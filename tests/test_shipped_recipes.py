@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from dreamvid.checkpoints import safetensors
+from dreamvid.fields import Size
 from dreamvid.media.clips import read_frames
-from dreamvid.options import Size
+from dreamvid.plan import plan_clip
 from dreamvid.recipe import find_recipe, read_recipe, shipped_recipes
-from dreamvid.render import plan_clip, render_clip
+from dreamvid.render import render_clip
 from small import SilentWatcher, tiny_spec, tiny_tensors
 
 

@@ -6,12 +6,13 @@ import pytest
 
 from dreamvid.camera import Motion, Spiral, Zoom
 from dreamvid.errors import OptionError
-from dreamvid.options import Ascent, Clip, Size
+from dreamvid.fields import Size
+from dreamvid.options import Ascent, Clip
 from dreamvid.recipe import ZOOM, Recipe
 from dreamvid.timeline import LEAD, Timeline
 
 SIZE = Size(64, 36)
-WINDING = Spiral("0:(1.0), 20:(1.05)", "2*sin(t/9)", period="0:(2), 2s:(5)")  # type: ignore[arg-type]
+WINDING = Spiral("0:(1.0), 20:(1.05)", "2*sin(t/9)", period=3.0)  # type: ignore[arg-type]
 
 
 def timeline(camera: Motion | None = None, **clip: object) -> Timeline:
@@ -99,7 +100,7 @@ def test_there_is_a_margin_where_the_camera_looks_past_the_border(camera: Motion
 
 def test_a_camera_that_looks_behind_itself_is_refused():
     recipe = replace(ZOOM, camera=Zoom(tilt_y="t"))  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="camera looks behind itself at frame 8"):
+    with pytest.raises(OptionError, match="camera looks behind itself at frame 7"):
         _ = Timeline(recipe, recipe.scope(), Size(800, 60)).margin
 
 

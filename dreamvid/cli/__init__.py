@@ -63,11 +63,12 @@ def main() -> NoReturn:
     except typer.TyperException as error:  # a flag or argument that Typer refuses
         code = complain(f"{error.format_message().rstrip('.')}. See: dreamvid --help")
     except (Exception, KeyboardInterrupt):
-        # An import that is interrupted may raise an error of its own.
-        if not signals.asked_to_stop():
+        # An import that is interrupted may raise an error of its own; work that was left its frame
+        # does not.
+        if not signals.asked_to_stop() or signals.was_patient():
             raise
         code = INTERRUPTED
-    if code and signals.asked_to_stop():
+    if code == INTERRUPTED:
         print(f"dreamvid: {farewell}", file=sys.stderr, flush=True)
         # At once: JAX's threads may still be at work, and crash when Python is taken down first.
         os._exit(INTERRUPTED)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dreamvid.camera import MOTIONS
-from dreamvid.options import flag, kind_of
+from dreamvid.fields import flag, kind_of
 from dreamvid.recipe import Recipe
 
 Overwrite = Annotated[

@@ -7,11 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dreamvid.ascent import octave_sizes, take_step
-from dreamvid.camera import TICKS_A_SECOND
+from dreamvid.fields import flag
 from dreamvid.media.sinks import depth_of, ffmpeg_line
 from dreamvid.objectives import Layer
-from dreamvid.options import flag
-from dreamvid.render import Plan, part_name
+from dreamvid.plan import Plan, part_name
 from dreamvid.schedule import Fade
 
 _WIDTH = 60
@@ -21,7 +20,7 @@ _EFFICIENCY = {"cpu": 0.35}
 """The ascent's speed over that of a large matrix product: measured on a CPU, guessed elsewhere."""
 _COMPILE_SECONDS = 5.0
 """An octave's, measured on two cores."""
-_FOREVER = 10 * 60 * TICKS_A_SECOND
+_FOREVER = 10_000
 """Ticks of an endless clip that are drawn."""
 
 
@@ -33,9 +32,9 @@ def forecast(plan: Plan) -> str:
     count = None if dreamed is None else dreamed - first
     keys = _key_frames(plan) if recipe.clip.draft else count
     flops, wide = _work(plan)
-    bytes_a_frame = (
-        plan.size.width * plan.size.height * 3 * depth_of(plan.output, recipe.output) / 8
-    )
+    pixels = plan.size.width * plan.size.height
+    # What lossless coding of a dream leaves, measured; 16 bits are not compressed.
+    bytes_a_frame = pixels * (6 if depth_of(plan.output, recipe.output) == 16 else 1.3)
     fps = float(recipe.clip.fps)
     lines = list(_plots(plan))
     if recipe.clip.frames is None:
@@ -51,17 +50,18 @@ def forecast(plan: Plan) -> str:
             f"margin    {margin.width} and {margin.height} pixels, the camera looks past the border"
         )
     # Activations of the largest octave and their gradients, the program and the libraries.
-    lines.append(f"memory    about {(wide * 3 + 7e8) / 1e9:.1f} GB")
-    if count is not None:
-        # Half: what lossless coding of a dream leaves, measured.
-        lines.append(f"disk      about {count * bytes_a_frame * 0.6 / 1e6:.0f} MB while it renders")
+    kept = recipe.clip.overlap * pixels * 12 if timeline.closed else 0
+    lines.append(f"memory    about {(wide * 3 + kept + 7e8) / 1e9:.1f} GB")
+    if dreamed is not None:
+        disk = dreamed * bytes_a_frame + kept
+        lines.append(f"disk      about {disk / 1e6:.0f} MB while it renders")
     if plan.model is None:
         lines.append("time      no dreaming, a moment")
     else:
         a_frame, compiling = _seconds(plan, flops)
         total = "" if keys is None else f", {_clock(keys * a_frame + compiling)} in all"
         lines.append(f"time      about {a_frame:.2g} s a dream{total}")
-    if line := ffmpeg_line(plan.output, plan.size, recipe.clip.fps, recipe.output, recipe.sound):
+    if line := ffmpeg_line(plan.output, plan.size, recipe.clip.fps, recipe.output, plan.sound):
         lines.append(f"encoding  {line}")
     return "\n".join(lines)
 
@@ -101,7 +101,7 @@ def _work(plan: Plan) -> tuple[float, float]:
     margin = plan.timeline.margin
     height = plan.size.height + 2 * margin.height
     width = plan.size.width + 2 * margin.width
-    ascent = plan.recipe.at(0.0, plan.scope).ascent
+    ascent = plan.timeline.moment(0).ascent
     if plan.model is None:
         return 0.0, height * width * 12.0
     deepest = plan.recipe.layers

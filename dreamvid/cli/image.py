@@ -1,7 +1,6 @@
 """dreamvid image: one still."""
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,8 +19,8 @@ def command(
     overwrite: Overwrite = False,
 ) -> None:
     """Dream a still at its own size. PNG, JPEG, WebP and TIFF are written; transparency is kept."""
-    here = dataclasses.replace(CLASSIC, source=picture, folder=Path.cwd())
-    make(here.change(changes, flag_of), output, overwrite)
+    recipe = dataclasses.replace(CLASSIC, source=picture).change(changes, flag_of)
+    make(recipe, output, overwrite)
 
 
 command.__name__ = "image"

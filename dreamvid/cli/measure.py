@@ -77,7 +77,7 @@ def command(
         from dreamvid.recipe import parse_recipe
 
         own = parse_recipe(read_settings(first_file(clip)), clip.absolute().parent)
-        network, layers = model or own.general.model, layers or list(own.layers)
+        network, layers = model or own.network, layers or list(own.layers)
     score = None
     if layers:
         from dreamvid.checkpoints.store import load

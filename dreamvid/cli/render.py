@@ -1,7 +1,6 @@
 """dreamvid render: what a recipe says."""
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 from dreamvid.cli.flags import DryRun, Keep, MotionOnly, Overwrite, with_options
 from dreamvid.cli.work import make
 from dreamvid.errors import OptionError
-from dreamvid.recipe import ZOOM, find_recipe, flag_of, read_recipe, shipped_recipes
+from dreamvid.recipe import ZOOM, Recipe, find_recipe, flag_of, read_recipe, shipped_recipes
 
 
 @with_options(ZOOM, defaults=False)
@@ -55,14 +54,38 @@ def command(
         if not equals:
             raise OptionError("--set", f"is {change!r}: write it as ascent.rate=2")
         values[key.strip()] = value.strip()
-    made = read_recipe(find_recipe(recipe)).change(values).change(flags, flag_of)
+    if "kind" in values:
+        raise OptionError("--set kind", "cannot change what a recipe makes: write another recipe")
+    made = read_recipe(find_recipe(recipe)).change(_from_here(values))
+    made = made.change(_from_here(flags), flag_of)
     if picture is not None:
-        made = dataclasses.replace(made, source=os.path.relpath(picture, made.folder))
-    if output is None and not dry_run:
-        raise OptionError("--output", "is missing: name the file to make, for example -o out.mp4")
-    suffix = ".png" if made.kind == "image" else ".mp4"
-    target = output or Path(f"out{suffix}")
-    make(made, target, overwrite, keep=keep, motion_only=motion_only, dry_run=dry_run)
+        made = dataclasses.replace(made, source=str(picture.absolute()))
+    if output is None:
+        if not dry_run:
+            raise OptionError("--output", "is missing: name the file to make, such as -o out.mp4")
+        # Something that its codec fits into; whatever is there does not matter.
+        output, overwrite = Path(f"out{_suffix(made)}"), True
+    make(made, output, overwrite, keep=keep, motion_only=motion_only, dry_run=dry_run)
+
+
+def _from_here(values: dict[str, str]) -> dict[str, str]:
+    """Names of files in what was written here start from here, not from the recipe's folder."""
+    named = {"source", "clip.audio", "general.model"}
+    return {
+        key: str(Path(text).absolute()) if key in named and Path(text).exists() else text
+        for key, text in values.items()
+    }
+
+
+def _suffix(recipe: Recipe) -> str:
+    from dreamvid.media.sinks import SINKS
+
+    if recipe.kind == "image":
+        return ".png"
+    codec = recipe.output.codec
+    fitting = (s for s in SINKS if codec in (None, *(c.name for c in SINKS[s].codecs)))
+    suffix = next(fitting, ".mp4")
+    return f"-%05d{suffix}" if SINKS[suffix].numbered else suffix
 
 
 command.__name__ = "render"

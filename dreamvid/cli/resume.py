@@ -20,7 +20,8 @@ def command(
 ) -> None:
     """Go on with a render that was stopped, from the last frame that is safe."""
     from dreamvid.cli.work import run
-    from dreamvid.render import finish_clip, plan_of, render_clip
+    from dreamvid.plan import plan_of
+    from dreamvid.render import finish_clip, render_clip
 
     plan = plan_of(folder)
     if finish:

@@ -13,8 +13,9 @@ def command(
 ) -> None:
     """Print the settings, seed and network that a finished file was made with, as a recipe."""
     from dreamvid.media.probe import read_settings
+    from dreamvid.recipe import shown_recipe
 
-    print(read_settings(file), end="")
+    print(shown_recipe(read_settings(file), file.absolute().parent, Path.cwd()), end="")
 
 
 command.__name__ = "settings"

@@ -10,7 +10,7 @@ from types import FrameType
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _asked = False
-_patient = False
+_patient = _was_patient = False
 
 
 def catch() -> None:
@@ -26,11 +26,16 @@ def asked_to_stop() -> bool:
     return _asked
 
 
+def was_patient() -> bool:
+    """Whether there was work that ended by itself when one came."""
+    return _was_patient
+
+
 @contextlib.contextmanager
 def patience() -> Iterator[None]:
     """Within it the first one leaves the work to end by itself, and the second raises."""
-    global _patient
-    _patient = True
+    global _patient, _was_patient
+    _patient = _was_patient = True
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dreamvid.cli import signals
 from dreamvid.cli.progress import Progress
-from dreamvid.errors import Stopped
+from dreamvid.errors import OptionError, Stopped
 from dreamvid.recipe import Recipe
 
 
@@ -18,11 +18,18 @@ def make(
     dry_run: bool = False,
 ) -> None:
     """Makes what a recipe says, or tells what would be done."""
-    from dreamvid.render import plan_clip, render_clip, render_still
+    from dreamvid.plan import plan_clip, plan_still
+    from dreamvid.render import render_clip, render_still
 
     if recipe.kind == "image":
+        if motion_only:
+            raise OptionError("--motion-only", "is for clips: a still does not move")
+        still = plan_still(recipe, output, overwrite)
+        if dry_run:
+            print(still.task)
+            return
         with Progress() as progress:
-            render_still(recipe, output, overwrite, progress)
+            render_still(still, progress)
         return
     plan = plan_clip(recipe, output, overwrite, motion_only)
     if dry_run:

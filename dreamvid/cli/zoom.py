@@ -1,7 +1,6 @@
 """dreamvid zoom: an endless zoom into a picture."""
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,9 +32,7 @@ def command(
 
     What is stopped goes on when the same command is given again.
     """
-    # The folder that is current now, not when this module was imported.
-    here = dataclasses.replace(ZOOM, source=picture, folder=Path.cwd())
-    recipe = here.change(changes, flag_of)
+    recipe = dataclasses.replace(ZOOM, source=picture).change(changes, flag_of)
     make(recipe, output, overwrite, keep=keep, motion_only=motion_only, dry_run=dry_run)
 
 

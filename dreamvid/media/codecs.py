@@ -14,7 +14,8 @@ import imageio_ffmpeg
 import numpy as np
 
 from dreamvid.errors import MediaError
-from dreamvid.options import LARGEST_SIDE, Output, Size
+from dreamvid.fields import Size
+from dreamvid.options import LARGEST_SIDE, Output
 from dreamvid.registry import unknown_name
 
 

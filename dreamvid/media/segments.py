@@ -19,7 +19,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from dreamvid.errors import MediaError
-from dreamvid.options import Size
+from dreamvid.fields import Size
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from dreamvid.fields import Size
 from dreamvid.media import codecs
 from dreamvid.media.animations import GifSink, WebpSink, gif_commands
 from dreamvid.media.codecs import Encoding, Format, Sink, Sound, check_shape, choose
@@ -18,7 +19,7 @@ from dreamvid.media.ffmpeg import (
 )
 from dreamvid.media.sequence import PngSink
 from dreamvid.media.target import check_sequence, check_target, replacing, replacing_frames
-from dreamvid.options import Output, Size
+from dreamvid.options import Output
 from dreamvid.registry import Registry
 
 SINKS: Registry[Format] = Registry("output format")

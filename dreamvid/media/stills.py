@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image as Pillow
 
 from dreamvid.errors import MediaError
+from dreamvid.fields import Size
 from dreamvid.media.exif import DESCRIPTION
 from dreamvid.media.target import replacing
-from dreamvid.options import Size
 from dreamvid.paths import what_is_at
 
 

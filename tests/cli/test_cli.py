@@ -83,8 +83,8 @@ def test_what_a_clip_was_made_with_renders_it_again(folder: Path, run: Run):
     assert (code, recipe.startswith("# dreamvid ")) == (0, True)
     Path("again.toml").write_text(recipe)
     assert run("render", "again.toml", "-o", "again.mkv")[:2] == (0, "again.mkv\n")
-    frames = [list(read_frames(Path(name))) for name in ("out.mkv", "again.mkv")]
-    np.testing.assert_array_equal(*frames)
+    once, again = (list(read_frames(Path(name))) for name in ("out.mkv", "again.mkv"))
+    np.testing.assert_array_equal(once, again)
 
 
 def test_render_takes_changes_and_another_picture(folder: Path, run: Run):
@@ -96,7 +96,7 @@ def test_render_takes_changes_and_another_picture(folder: Path, run: Run):
     assert (code, out) == (0, "out.mkv\n"), errors
     settings = tomllib.loads(read_settings(Path("out.mkv")))
     assert (settings["ascent"]["steps"], settings["clip"]["frames"]) == (1, 2)
-    assert Path(settings["source"]) == Path("../in.png")
+    assert settings["source"] == "in.png"
 
 
 def test_a_recipe_can_be_a_still(folder: Path, run: Run):
@@ -114,7 +114,7 @@ def test_a_dry_run_tells_what_would_be_done_and_makes_nothing(folder: Path, run:
     code, out, errors = run(*words, "--zoom", "0:(1.0), 89:(1.05)", "--loop", "pingpong")
     assert (code, errors) == (0, "")
     assert "--zoom             ▁▁▁▁" in out
-    assert "1 to 1.05" in out
+    assert "1 to 1.025" in out  # which is half the way
     for told in ("frames    90, 3.00 s", "dreams    46", "memory ", "disk ", "time ", "libx264"):
         assert told in out
     assert sorted(folder.iterdir()) == before
@@ -222,7 +222,10 @@ WRONG = {
     "unknown flag": ((*ZOOM, "--zooom", "1"), "--zooom"),
     "unknown command": (("zoomm",), "zoomm"),
     "no output": (("zoom", "in.png"), "--output"),
-    "an odd way back": ((*ZOOM, "--loop", "pingpong", "--frames", "7"), "--frames is 7"),
+    "an odd way back": (
+        (*ZOOM, "--loop", "pingpong", "--frames", "7"),
+        "--frames (clip.frames) is 7",
+    ),
     "unknown motion": ((*ZOOM, "--motion", "spirl"), "Did you mean 'spiral'"),
     "another motion's option": ((*ZOOM, "--radius", "1"), "unknown option 'camera.radius'"),
     "unknown codec": ((*ZOOM, "--codec", "h265"), "h265"),

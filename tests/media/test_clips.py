@@ -10,11 +10,12 @@ import pytest
 from waves import SIZE, smooth_frames
 
 from dreamvid.errors import MediaError
+from dreamvid.fields import Size
 from dreamvid.media import codecs
 from dreamvid.media.probe import count_frames, read_settings
 from dreamvid.media.sinks import SINKS, check_output, open_sink
 from dreamvid.media.target import check_target, replacing
-from dreamvid.options import Output, Size
+from dreamvid.options import Output
 
 DEFAULT = Output()
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dreamvid.errors import MediaError
+from dreamvid.fields import Size
 from dreamvid.media.segments import SegmentWriter, count_segment, read_segment
-from dreamvid.options import Size
 
 FPS = Fraction(24000, 1001)
 

@@ -15,9 +15,10 @@ from PIL import ImageSequence
 from waves import SIZE, smooth_frames
 
 from dreamvid.errors import DreamError, MediaError
+from dreamvid.fields import Size
 from dreamvid.media.probe import count_frames, read_settings
 from dreamvid.media.sinks import SINKS, check_output, depth_of, ffmpeg_line, open_sink
-from dreamvid.options import Output, Size
+from dreamvid.options import Output
 
 SETTINGS = (
     "# dreamvid 0.1\n[source]\npath = 'ü “q” 日本 😀 ; = # \\ %d'\r\n\n\t" + "x" * 4000 + "\n\n"

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image as Pillow
 
 from dreamvid.errors import MediaError
+from dreamvid.fields import Size
 from dreamvid.media.probe import read_settings
 from dreamvid.media.stills import FORMATS, Picture, fit, read_picture, upright, write_picture
-from dreamvid.options import Size
 from small import random_picture
 
 RGB = np.round(np.asarray(random_picture(12, 20)) * 255).astype(np.uint8)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dreamvid.options import Size
+from dreamvid.fields import Size
 
 SIZE = Size(64, 48)
 

@@ -1,0 +1,289 @@
+"""Plans: recipes whose every file has been read and checked, so that nothing fails late."""
+
+import contextlib
+import hashlib
+import math
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from glob import escape
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from dreamvid import __version__
+from dreamvid.checkpoints import store
+from dreamvid.errors import DreamError, MediaError, OptionError, ScheduleError
+from dreamvid.fields import Size
+from dreamvid.journal import Run, read_run, run_folder
+from dreamvid.media.audio import read_signals
+from dreamvid.media.probe import read_settings
+from dreamvid.media.sinks import SINKS, check_output, depth_of
+from dreamvid.media.stills import FORMATS, Picture, check_extent, fit, read_picture
+from dreamvid.media.target import check_target, frames_at
+from dreamvid.models import Model
+from dreamvid.models.spec import SMALLEST_SIDE, check_size
+from dreamvid.options import LARGEST_SIDE, Clip
+from dreamvid.paths import what_is_at
+from dreamvid.recipe import Recipe, motion_name, parse_recipe
+from dreamvid.schedule import Fade, Scope
+from dreamvid.timeline import Timeline
+
+DEFAULT_SIZE = Size(640, 360)
+"""A clip has as many pixels as this where the user names no size."""
+_LONGEST = 1 << 16
+"""Bytes of a recipe that video files have room for."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A clip that can be made: everything has been read and checked."""
+
+    recipe: Recipe
+    """With the size it will have."""
+    output: Path
+    source: np.ndarray
+    """float32 (h, w, 3) in [0, 1]: the picture it begins with, at the clip's size."""
+    model: Model | None
+    """None where the camera moves without dreaming."""
+    scope: Scope
+    run: Run
+    settings: str
+    """The recipe as it is written into finished files."""
+
+    @property
+    def size(self) -> Size:
+        """Of the frames."""
+        return Size(self.source.shape[1], self.source.shape[0])
+
+    @property
+    def sound(self) -> Path | None:
+        """What is muxed into the clip; nothing where the format is silent or the clip endless."""
+        silent = SINKS[self.output.suffix.lower()].sound is None or self.recipe.clip.frames is None
+        return None if silent else self.recipe.sound
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """The recipe laid out over its frames."""
+        return Timeline(self.recipe, self.scope, self.size)
+
+    @property
+    def task(self) -> str:
+        """What is being done, for people."""
+        how = "moving" if self.model is None else "dreaming"
+        return f"{how} {self.size} pixels at {', '.join(self.recipe.layers)}"
+
+
+def plan_clip(
+    recipe: Recipe, output: Path, overwrite: bool = False, motion_only: bool = False
+) -> Plan:
+    """Reads and checks all that a clip needs; makes nothing.
+
+    Args:
+      recipe: What to make.
+      output: The clip to make. An endless clip's is numbered: out-0001.mp4 and so on.
+      overwrite: Whether an existing file may be replaced.
+      motion_only: Whether the camera moves without dreaming.
+
+    Raises:
+      DreamError: Something about the files, the network or the recipe will not do.
+    """
+    if recipe.clip.frames is None and "%" in output.name:
+        raise MediaError(f"output {output}: an endless clip is numbered by itself, name a clip")
+    check_output(output, recipe.clip.size, recipe.clip.fps, recipe.output, overwrite=True)
+    still = _read_picture(recipe.picture)
+    size = recipe.clip.size or like(still.size, DEFAULT_SIZE)
+    recipe = replace(recipe, clip=replace(recipe.clip, size=size))  # as it will be remembered
+    source = fit(still.flattened(), size)
+    ticks_a_second = float(recipe.clip.schedule_fps)
+    signals = read_signals(recipe.sound, ticks_a_second) if recipe.sound else {}
+    scope = recipe.scope(signals)
+    recipe.check(scope)
+    model = None if motion_only else _load(recipe)
+    digests = {
+        "picture sha256": _digest(recipe.picture),
+        "network sha256": "none" if motion_only else store.digest(recipe.network),
+        **({"sound sha256": _digest(recipe.sound)} if recipe.sound else {}),
+        **({"tables sha256": scope.digest()} if scope.digest() else {}),
+        **({"camera only": "not dreamed"} if motion_only else {}),
+    }
+    device = jax.devices()[0]
+    fingerprint = {
+        **_flat(recipe),
+        **digests,
+        "dreamvid": __version__,
+        "jax": jax.__version__,
+        "device": f"{device.platform} {device.device_kind}",
+        "bits": str(depth_of(output, recipe.output)),
+    }
+    target = output.absolute()
+    folder = str(recipe.folder.absolute())
+    run = Run(recipe.to_toml(), folder, str(target), overwrite, motion_only, fingerprint)
+    settings = _settings(recipe, output, digests)
+    plan = Plan(recipe, output, source, model, scope, run, settings)
+    _ = plan.timeline.margin  # raises where the camera looks behind itself
+    _check_names(plan)
+    return plan
+
+
+@dataclass(frozen=True)
+class StillPlan:
+    """A still that can be made: everything has been read and checked."""
+
+    recipe: Recipe
+    output: Path
+    overwrite: bool
+    picture: Picture
+    """What is dreamed."""
+    model: Model
+    settings: str
+    """The recipe as it is written into the file."""
+
+    @property
+    def task(self) -> str:
+        """What is being done, for people."""
+        return f"dreaming {self.picture.size} pixels at {', '.join(self.recipe.layers)}"
+
+
+def plan_still(recipe: Recipe, output: Path, overwrite: bool = False) -> StillPlan:
+    """Reads and checks all that a still needs; makes nothing.
+
+    Args:
+      recipe: What to make.
+      output: The picture to make.
+      overwrite: Whether an existing file may be replaced.
+
+    Raises:
+      DreamError: Something about the files, the network or the recipe will not do.
+    """
+    check_target(output, FORMATS, overwrite)
+    picture = _read_picture(recipe.picture)
+    check_extent(output, picture.size)
+    recipe = replace(recipe, kind="image", clip=Clip(frames=1))
+    recipe.check(recipe.scope())
+    model = _load(recipe)
+    digests = {
+        "picture sha256": _digest(recipe.picture),
+        "network sha256": store.digest(recipe.network),
+    }
+    settings = _settings(recipe, output, digests)
+    return StillPlan(recipe, output, overwrite, picture, model, settings)
+
+
+def plan_of(folder: Path) -> Plan:
+    """The plan that a run folder was made for.
+
+    Raises:
+      DreamError: It is no run folder, or what it needs has gone or changed.
+    """
+    if what_is_at(folder) != "folder":
+        raise DreamError(f"no run folder at {folder}: name one such as out.mp4.run")
+    run = read_run(folder)
+    try:
+        recipe = parse_recipe(run.recipe, Path(run.folder))
+    except DreamError as error:
+        raise DreamError(f"{folder} was made by another dreamvid: {error}") from None
+    # Beside the folder, wherever both were moved to.
+    output = folder.absolute().parent / Path(run.output).name
+    if run_folder(output).name != folder.absolute().name:
+        raise DreamError(f"{folder} was renamed: call it {run_folder(output).name} again")
+    if what_is_at(recipe.picture) == "nothing":  # it may have been moved as well
+        along = os.path.relpath(run.folder, Path(run.output).parent)
+        recipe = replace(recipe, folder=Path(os.path.normpath(output.parent / along)))
+    with contextlib.suppress(ValueError):
+        output = output.relative_to(Path.cwd())
+    plan = plan_clip(recipe, output, run.overwrite, run.motion_only)
+    if difference := plan.run.differs_from(run):
+        raise DreamError(f"{folder} cannot go on, it was begun with {difference}")
+    return plan
+
+
+def part_name(output: Path, number: int) -> Path:
+    """The name of a part of an endless clip."""
+    return output.with_name(f"{output.stem}-{number:04d}{output.suffix}")
+
+
+def like(shape: Size, area: Size) -> Size:
+    """The even size that has one's shape and about the other's number of pixels.
+
+    Args:
+      shape: Gives the ratio of the sides.
+      area: Gives the number of pixels.
+
+    Returns:
+      A size with even sides that can be dreamed and encoded.
+    """
+    scale = math.sqrt(area.width * area.height / (shape.width * shape.height))
+    even = (2 * round(side * scale / 2) for side in (shape.width, shape.height))
+    return Size(*(min(max(side, SMALLEST_SIDE), LARGEST_SIDE) for side in even))
+
+
+def is_from(output: Path, settings: str) -> bool:
+    """Whether what is there, all of it, was made with these settings."""
+    try:
+        return all(read_settings(path) == settings for path in frames_at(output) or [output])
+    except MediaError:
+        return False
+
+
+def _check_names(plan: Plan) -> None:
+    """Refuses an output that is there already, unless it is this very render's."""
+    recipe, output = plan.recipe, plan.output
+    folder = run_folder(output)
+    begun = what_is_at(folder / "journal.json") == "file"
+    own = begun and not plan.run.differs_from(read_run(folder))
+    if recipe.clip.frames is not None:
+        overwrite = plan.run.overwrite or (own and is_from(output, plan.settings))
+        check_output(output, plan.size, recipe.clip.fps, recipe.output, overwrite, plan.sound)
+        return
+    check_output(output, plan.size, recipe.clip.fps, recipe.output, overwrite=True)
+    for part in sorted(output.parent.glob(f"{escape(output.stem)}-[0-9]*{output.suffix}")):
+        if not (plan.run.overwrite or (own and is_from(part, plan.settings))):
+            raise MediaError(f"output {part} exists: add --overwrite, or choose another name")
+
+
+def _read_picture(picture: Path) -> Picture:
+    still = read_picture(picture)
+    check_size(still.size.width, still.size.height, str(picture))
+    return still
+
+
+def _load(recipe: Recipe) -> Model:
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter where it must not use the CPU
+        reason = str(error) or "none of the kind that JAX_PLATFORMS names"
+        raise DreamError(f"JAX finds no device ({reason}): unset JAX_PLATFORMS") from None
+    model = store.load(recipe.network)
+    for layer in recipe.layers:
+        try:
+            model.layer(layer)  # raises where there is none
+        except DreamError as error:
+            fade, excerpt = recipe.ascent.layer, ""
+            if isinstance(fade, Fade):
+                excerpt = ScheduleError("", fade.text, fade.position_of(layer)).excerpt()
+            raise OptionError("--layer:", str(error), excerpt) from None
+    return model
+
+
+def _settings(recipe: Recipe, output: Path, facts: dict[str, str]) -> str:
+    """What a finished file says of itself; names of files start from its own folder."""
+    text = recipe.rebased(output.parent).to_toml(facts)
+    if len(text.encode()) > _LONGEST:
+        raise DreamError(f"the recipe has more than {_LONGEST} bytes: a table takes long schedules")
+    return text
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flat(recipe: Recipe) -> dict[str, str]:
+    """The options that decide the frames, by name."""
+    flat = {"camera.motion": motion_name(recipe.camera)}
+    for name, group in recipe.groups.items():
+        if name != "output":
+            flat |= {f"{name}.{key}": str(value) for key, value in vars(group).items()}
+    return flat
