@@ -133,7 +133,8 @@ def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
             if clip.frames is None and (frame.index + 1) % clip.part == 0:
                 journal.checkpoint()
                 _write_part(plan, journal, (frame.index + 1) // clip.part, watcher)
-                watcher.begin(plan.task, expected, frame.index + 1)
+                if not watcher.stop_asked:
+                    watcher.begin(plan.task, expected, frame.index + 1)
             if watcher.stop_asked:
                 break
     journal.checkpoint()

@@ -331,7 +331,7 @@ def test_an_endless_clip_is_made_in_parts(long: list[np.ndarray]):
             ("encoding", 8, 0),
             ("moving", None, 16),
         ],
-        7 + 8 + 1: [("moving", None, 17), ("encoding", 8, 0)],
+        7 + 8 + 1: [("moving", None, 17), ("encoding", 8, 0), ("moving", None, 24)],
     }
     files = []
     for after, tasks in stops.items():
@@ -375,13 +375,16 @@ def test_a_part_that_was_published_is_not_made_twice(
 def test_a_part_of_anothers_is_not_replaced():
     endless = recipe(frames=None, part=8)
     part(2).write_text("precious")
-    for _ in range(2):
-        with pytest.raises(MediaError, match=r"out-0002.mkv"):
-            make(endless)
-    assert part(2).read_text() == "precious"
+    with pytest.raises(MediaError, match=r"out-0002.mkv exists"):
+        make(endless)
+    assert not RUN.exists()
     part(2).unlink()
-    stop(endless, 8 + 4)
-    assert len(frames_of(part(2))) == 8
+    stop(endless, 3)
+    part(2).write_text("precious")
+    with pytest.raises(MediaError, match=r"out-0002.mkv exists"):
+        make(endless)
+    assert part(2).read_text() == "precious"
+    assert RUN.exists()
 
 
 # --- refusals
