@@ -37,7 +37,8 @@ def frames(
 ) -> Iterator[tuple[Frame, Carry]]:
     """The frames of a clip, one after the other; a still is a clip of one.
 
-    A closed loop begins with frames numbered below 0, which only lead up to it.
+    A closed loop begins with frames numbered below 0, which only lead up to it, and then comes from
+    its middle on.
 
     Args:
       recipe: What to make.
@@ -60,7 +61,8 @@ def frames(
     step = maker.draft if recipe.clip.draft else maker.step
     while (last := maker.timeline.last) is None or carry.index < last:
         image, carry = step(carry)
-        yield Frame(carry.index, maker.crop(image)), carry
+        index = carry.index
+        yield Frame(maker.timeline.number(index) if index >= 0 else index, maker.crop(image)), carry
 
 
 class _Maker:
@@ -132,7 +134,8 @@ class _Maker:
         share = self.timeline.returned(index)
         if share == 0.0:
             return prior, carry
-        entered = carry.entered[self.timeline.number(index) - self.timeline.number(-overlap)]
+        assert self.timeline.last is not None
+        entered = carry.entered[index - self.timeline.last - 1 + overlap]
         return (entered if share == 1.0 else _blended(prior, entered, share)), carry
 
     def _finish(self, prior: Image, carry: Carry, index: int, span: int = 1) -> Carry:

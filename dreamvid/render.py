@@ -66,7 +66,7 @@ def render_clip(plan: Plan, watcher: Watcher, keep: bool = False) -> None:
     with open_journal(folder, plan.run, size, clip.fps, depth, overwrite) as journal:
         _dream(plan, journal, watcher)
         if clip.frames is not None:
-            _encode(plan, journal, plan.output, clip.frames, watcher)
+            _write(plan, journal, plan.output, watcher, *plan.timeline.order)
         if not keep:
             journal.remove()
 
@@ -85,7 +85,7 @@ def finish_clip(plan: Plan, watcher: Watcher) -> None:
         output = plan.output
         if clip.frames is None:
             output = part_name(output, journal.start // clip.part + 1)
-        _write(plan, journal, output, range(journal.start, done), watcher)
+        _write(plan, journal, output, watcher, range(journal.start, done))
 
 
 def render_still(plan: StillPlan, watcher: Watcher) -> None:
@@ -127,14 +127,14 @@ def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
     with _enough_memory(plan.size):
         clip_frames = frames(plan.recipe, plan.model, plan.source, carry, plan.scope)
         for frame, carry in clip_frames:
-            picture = np.asarray(convert(frame.image)) if frame.index >= 0 else None
+            picture = np.asarray(convert(frame.image)) if carry.index >= 0 else None
             journal.write(carry, picture)
             watcher.advance()
-            if clip.frames is None and (frame.index + 1) % clip.part == 0:
+            if clip.frames is None and (carry.index + 1) % clip.part == 0:
                 journal.checkpoint()
-                _write_part(plan, journal, (frame.index + 1) // clip.part, watcher)
+                _write_part(plan, journal, (carry.index + 1) // clip.part, watcher)
                 if not watcher.stop_asked:
-                    watcher.begin(plan.task, expected, frame.index + 1)
+                    watcher.begin(plan.task, expected, carry.index + 1)
             if watcher.stop_asked:
                 break
     journal.checkpoint()
@@ -149,27 +149,14 @@ def _write_part(plan: Plan, journal: Journal, number: int, watcher: Watcher) -> 
     clip = plan.recipe.clip
     stop = number * clip.part
     output = part_name(plan.output, number)
-    _write(plan, journal, output, range(stop - clip.part, stop), watcher)
+    _write(plan, journal, output, watcher, range(stop - clip.part, stop))
     journal.drop(stop)
 
 
-def _encode(plan: Plan, journal: Journal, output: Path, frames: int, watcher: Watcher) -> None:
-    made = plan.recipe.dreamed_frames or frames
-    back = range(made - 2, made - 2 - (frames - made), -1)
-    _write(plan, journal, output, range(made), watcher, back)
-
-
-def _write(
-    plan: Plan,
-    journal: Journal,
-    output: Path,
-    forth: range,
-    watcher: Watcher,
-    back: range = range(0),
-) -> None:
+def _write(plan: Plan, journal: Journal, output: Path, watcher: Watcher, *order: range) -> None:
     recipe = plan.recipe
     overwrite = plan.run.overwrite or is_from(output, plan.settings)
-    watcher.begin(f"encoding {output.name}", len(forth) + len(back))
+    watcher.begin(f"encoding {output.name}", sum(map(len, order)))
     with open_sink(
         output,
         plan.size,
@@ -180,10 +167,7 @@ def _write(
         plan.sound,
         owner=str(journal.folder.absolute()),
     ) as sink:
-        ways = [journal.pictures(forth.start, forth.stop)]
-        if back:
-            ways.append(journal.pictures(back.stop + 1, back.start + 1, reverse=True))
-        for picture in itertools.chain(*ways):
+        for picture in itertools.chain(*(_pictures(journal, numbers) for numbers in order)):
             sink.write(picture)
             watcher.advance()
             if watcher.stop_asked:
@@ -192,6 +176,12 @@ def _write(
                     f"go on with: dreamvid resume {journal.folder}"
                 )
     watcher.made(output)
+
+
+def _pictures(journal: Journal, numbers: range) -> Iterator[np.ndarray]:
+    if numbers.step > 0:
+        return journal.pictures(numbers.start, numbers.stop)
+    return journal.pictures(numbers.stop + 1, numbers.start + 1, reverse=True)
 
 
 @contextlib.contextmanager

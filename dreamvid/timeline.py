@@ -34,8 +34,8 @@ _LOOKED_AT = 6000
 class Timeline:
     """A recipe laid out over the frames of a clip of one size.
 
-    A closed loop begins before frame 0, with frames that only lead up to it; these have the moments
-    of the clip's end.
+    Frames are numbered as they are dreamed. A closed loop begins before frame 0, with frames that
+    only lead up to it.
     """
 
     recipe: Recipe
@@ -60,10 +60,28 @@ class Timeline:
         count = self.recipe.dreamed_frames
         return None if count is None else count - 1
 
+    @property
+    def order(self) -> tuple[range, ...]:
+        """The dreamed frames as the clip shows them: ranges, one after the other."""
+        frames, last = self.recipe.clip.frames, self.last
+        assert frames is not None
+        assert last is not None
+        if self.recipe.clip.loop == "pingpong":
+            return range(last + 1), range(last - 1, 2 * last - frames, -1)
+        return range(frames - self._cut, frames), range(frames - self._cut)
+
     def number(self, index: int) -> int:
-        """A frame's number in the clip: those before a closed loop are those at its end."""
+        """The place in the clip of a frame, by when it is dreamed.
+
+        A closed loop is cut open where it is smoothest, half a turn from where its end returns to
+        its beginning, so its first frame is dreamed half-way; those before it are at its end.
+        """
         frames = self.recipe.clip.frames
-        return index % frames if self.closed and frames else index
+        return (index + self._cut) % frames if self.closed and frames else index
+
+    @property
+    def _cut(self) -> int:
+        return (self.recipe.clip.frames or 0) // 2 if self.closed else 0
 
     def moment(self, index: int) -> Recipe:
         """The recipe as it is at a frame, with numbers in place of schedules."""

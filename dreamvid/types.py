@@ -36,7 +36,7 @@ class Frame:
     """One finished picture of a clip."""
 
     index: int
-    """Counted from 0; those below it only lead up to a closed loop."""
+    """Its place in the clip, from 0 on; those below only lead up to a closed loop."""
     image: Image
 
 
@@ -49,7 +49,7 @@ class Carry:
     """
 
     index: int
-    """The number of the last frame made; below 0 while a closed loop warms up."""
+    """How many frames were made before the last one; below 0 while a closed loop warms up."""
     image: Image
     """That frame, dreamed; in a draft the key frame that comes next."""
     tone: jax.Array

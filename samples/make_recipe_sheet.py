@@ -11,7 +11,7 @@ import av
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 RECIPES = Path(__file__).parent.parent / "pipelines"
-COLUMNS, TILE, GAP, MARGIN, HEAD = 3, (258, 146), 2, 13, 46
+COLUMNS, TILE, GAP, MARGIN, HEAD = 3, (258, 146), 2, 11, 46
 BLOCK = 2 * TILE[0] + GAP, HEAD + 2 * TILE[1] + GAP
 """A name, what it looks like, and two by two frames."""
 
@@ -56,4 +56,4 @@ def make_sheet(folder: Path) -> Image.Image:
 
 
 if __name__ == "__main__":
-    make_sheet(Path(sys.argv[1])).save(sys.argv[2], quality=80, optimize=True)
+    make_sheet(Path(sys.argv[1])).save(sys.argv[2], quality=70, optimize=True)

@@ -69,7 +69,7 @@ def test_a_closed_loop_begins_before_itself_and_repeats():
     laid = timeline(WINDING, frames=40, loop="closed", overlap=10)
     assert (laid.first, laid.last) == (-10 - LEAD, 39)
     for index in (-10, -3, -1):
-        assert laid.number(index) == 40 + index
+        assert laid.number(index) == laid.number(40 + index) == (20 + index) % 40
         np.testing.assert_allclose(
             laid.matrix(index - 1, index), laid.matrix(index + 39, index + 40)
         )
@@ -77,6 +77,20 @@ def test_a_closed_loop_begins_before_itself_and_repeats():
     assert returned[29] == 0.0 < returned[30]
     assert returned[39] == 1.0
     assert all(now <= then for now, then in pairwise(returned))
+
+
+@pytest.mark.parametrize("frames", [40, 8])
+@pytest.mark.parametrize("loop", ["none", "closed", "pingpong"])
+def test_what_is_dreamed_is_shown_in_the_order_of_its_numbers(loop: str, frames: int):
+    laid = timeline(frames=frames, loop=loop, overlap=5)
+    shown = [index for part in laid.order for index in part]
+    assert len(shown) == frames
+    numbers = [laid.number(index) for index in shown]
+    if loop == "pingpong":
+        assert numbers[: frames // 2 + 1] == list(range(frames // 2 + 1))
+        assert all(numbers[i] == numbers[frames - i] for i in range(1, frames))
+    else:
+        assert numbers == list(range(frames))
 
 
 def test_a_pingpong_dreams_its_way_forth_only():
