@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Render a recipe: every option of zoom or image in one TOML file.
 
-    Flags go before --set, that before the recipe: dreamvid render tunnel -o out.mp4 --frames 300
+    Flags go before --set, that before the recipe: dreamvid render circus -o out.mp4 --frames 300
     """
     if show_list:
         for name, path in shipped_recipes().items():
