@@ -71,8 +71,9 @@ class Plan:
     @property
     def task(self) -> str:
         """What is being done, for people."""
-        how = "moving" if self.model is None else "dreaming"
-        return f"{how} {self.size} pixels at {', '.join(self.recipe.layers)}"
+        if self.model is None:
+            return f"moving {self.size} pixels"
+        return f"dreaming {self.size} pixels at {', '.join(self.recipe.layers)}"
 
 
 def plan_clip(
@@ -92,7 +93,7 @@ def plan_clip(
     if recipe.clip.frames is None and "%" in output.name:
         raise MediaError(f"output {output}: an endless clip is numbered by itself, name a clip")
     check_output(output, recipe.clip.size, recipe.clip.fps, recipe.output, overwrite=True)
-    still = _read_picture(recipe.picture)
+    still = _read_picture(recipe.picture, output)
     size = recipe.clip.size or like(still.size, DEFAULT_SIZE)
     recipe = replace(recipe, clip=replace(recipe.clip, size=size))  # as it will be remembered
     source = fit(still.flattened(), size)
@@ -158,7 +159,7 @@ def plan_still(recipe: Recipe, output: Path, overwrite: bool = False) -> StillPl
       DreamError: Something about the files, the network or the recipe will not do.
     """
     check_target(output, FORMATS, overwrite)
-    picture = _read_picture(recipe.picture)
+    picture = _read_picture(recipe.picture, output)
     check_extent(output, picture.size)
     recipe = replace(recipe, kind="image", clip=Clip(frames=1))
     recipe.check(recipe.scope())
@@ -178,7 +179,7 @@ def plan_of(folder: Path) -> Plan:
       DreamError: It is no run folder, or what it needs has gone or changed.
     """
     if what_is_at(folder) != "folder":
-        raise DreamError(f"no run folder at {folder}: name one such as out.mp4.run")
+        raise DreamError(f"no run folder at {folder}: name one such as {run_folder(folder).name}")
     run = read_run(folder)
     try:
         recipe = parse_recipe(run.recipe, Path(run.folder))
@@ -243,7 +244,9 @@ def _check_names(plan: Plan) -> None:
             raise MediaError(f"output {part} exists: add --overwrite, or choose another name")
 
 
-def _read_picture(picture: Path) -> Picture:
+def _read_picture(picture: Path, output: Path) -> Picture:
+    if output.exists() and picture.exists() and output.samefile(picture):
+        raise MediaError(f"output {output} is the picture it begins with: choose another name")
     still = read_picture(picture)
     check_size(still.size.width, still.size.height, str(picture))
     return still

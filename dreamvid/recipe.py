@@ -208,7 +208,7 @@ class Recipe:
             group = new.get(name) or getattr(self, name) if name in self.groups else None
             own = {f.name: f for f in fields(group)} if group else {}  # type: ignore[arg-type]
             if option not in own:
-                raise _unknown(key, replace(self, **new))
+                raise _unknown(key, replace(self, **new), shown(key))
             try:
                 value = read_option(own[option], value)
             except OptionError as error:
@@ -324,17 +324,19 @@ def flag_of(key: str) -> str:
     return "--" + key.rpartition(".")[2].replace("_", "-")
 
 
-def _unknown(key: str, recipe: Recipe) -> DreamError:
+def _unknown(key: str, recipe: Recipe, shown: str) -> DreamError:
     groups = recipe.groups
+    group, _, option = key.partition(".")
+    owners = [m for m in MOTIONS if option in {f.name for f in fields(MOTIONS[m])}]  # type: ignore[arg-type]
+    if group == "camera" and "camera" in groups and owners:
+        motion = motion_name(recipe.camera)
+        return OptionError(shown, f"is for the motion {' or '.join(owners)}: this one is {motion}")
     known = ["kind", "source", *(["camera.motion"] if "camera" in groups else [])]
     for name, options in groups.items():
         known += [f"{name}.{f.name}" for f in fields(options)]  # type: ignore[arg-type]
-    group, _, _ = key.partition(".")
     see = f"Options of {group}: " if group in groups else "Groups: "
     names = [k.partition(".")[2] for k in known if k.startswith(f"{group}.")] or groups
-    of = f"the motion {motion_name(recipe.camera)!r}" if group == "camera" else ""
-    if recipe.kind == "image":
-        of = "a still"
+    of = "a still" if recipe.kind == "image" else ""
     return unknown_name("option", key, known, see + ", ".join(names), of)
 
 

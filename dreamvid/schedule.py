@@ -201,7 +201,7 @@ def _easing(part: Part) -> _Easing | None:
     if curve is None:
         known = f"Easings: {', '.join(_EASINGS)}, cubic_bezier(x1, y1, x2, y2)"
         name = re.match(r"\w+", word, re.ASCII)
-        if name is None or name[0] == "cubic_bezier" or name[0] in _EASINGS:
+        if name is None or name[0] in ("cubic_bezier", *_EASINGS) or name[0][0].isdigit():
             raise part.error(f"{short(word)!r} is neither a comma nor an easing. {known}")
         raise part.error(str(unknown_name("easing", short(name[0]), _EASINGS, known)))
     at, numbers = part.start + curve.start(1), []

@@ -233,7 +233,7 @@ def test_the_objective_of_a_clip_is_that_of_its_own_settings(clip: str):
 
 @pytest.mark.parametrize("depth", [8, 16])
 def test_a_segment_of_a_run_is_a_clip(tmp_path: Path, depth: int):
-    path, whole = tmp_path / "00000000-00000002.mkv", 2**depth - 1
+    path, whole = tmp_path / "00000000-00000002.nut", 2**depth - 1
     levels = np.arange(3 * 48 * 64 * 3).reshape(3, 48, 64, 3) * 7 % (whole + 1)
     writer = SegmentWriter(path, Size(64, 48), Fraction(30), depth)
     for frame in levels:

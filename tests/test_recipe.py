@@ -84,7 +84,7 @@ def test_what_a_file_leaves_out_is_as_in_the_preset():
         ("[clip]\nloop = 'open'", "clip.loop is 'open': unknown loop"),
         ("[camera]\nmotion = 'spirl'", "unknown motion 'spirl'. Did you mean 'spiral'?"),
         ("[camera]\nmotion = 3", "camera.motion is 3: it must be a name"),
-        ("[camera]\nradius = 1", "unknown option 'camera.radius' of the motion 'zoom'"),
+        ("[camera]\nradius = 1", "camera.radius is for the motion spiral: this one is zoom"),
         ("x = " + "[" * 5000, "it is not TOML"),
     ],
 )

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -14,6 +15,7 @@ from dreamvid.errors import DreamError, OptionError, Stopped
 
 DONE, BUG, USER, INTERRUPTED = 0, 1, 2, 3
 """The exit codes; a bug shows its traceback."""
+_TYPERS_INTERRUPTED = 130
 
 app = typer.Typer(
     add_completion=False,
@@ -46,6 +48,7 @@ def main() -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")  # for any name of a file
     farewell = "interrupted; no unfinished file is left"
     try:
+        check_folder()
         code = app(standalone_mode=False)
         print(end="", flush=True)
     except (BrokenPipeError, SystemExit):  # Typer turns the first into the second
@@ -68,11 +71,22 @@ def main() -> NoReturn:
         if not signals.asked_to_stop() or signals.was_patient():
             raise
         code = INTERRUPTED
+    if code == _TYPERS_INTERRUPTED and signals.asked_to_stop():
+        code = INTERRUPTED
     if code == INTERRUPTED:
         print(f"dreamvid: {farewell}", file=sys.stderr, flush=True)
         # At once: JAX's threads may still be at work, and crash when Python is taken down first.
         os._exit(INTERRUPTED)
     sys.exit(code)
+
+
+def check_folder() -> None:
+    """Refuses to work in a folder that has been removed, where no name leads anywhere."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        message = f"the current folder is gone ({error.strerror}): change to another"
+        raise DreamError(message) from None
 
 
 def discard_output() -> None:

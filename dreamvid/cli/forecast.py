@@ -56,11 +56,13 @@ def forecast(plan: Plan) -> str:
         disk = dreamed * bytes_a_frame + kept
         lines.append(f"disk      about {disk / 1e6:.0f} MB while it renders")
     if plan.model is None:
-        lines.append("time      no dreaming, a moment")
+        lines.append("time      nothing is dreamed")
     else:
         a_frame, compiling = _seconds(plan, flops)
-        total = "" if keys is None else f", {_clock(keys * a_frame + compiling)} in all"
-        lines.append(f"time      about {a_frame:.2g} s a dream{total}")
+        total = "" if keys is None else f" and {_clock(keys * a_frame)} for all"
+        lines.append(
+            f"time      about {a_frame:.2f} s a dream{total}, {compiling:.0f} s to compile"
+        )
     if line := ffmpeg_line(plan.output, plan.size, recipe.clip.fps, recipe.output, plan.sound):
         lines.append(f"encoding  {line}")
     return "\n".join(lines)

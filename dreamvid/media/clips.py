@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from PIL import Image as Pillow
 
 from dreamvid.errors import MediaError
+from dreamvid.media.segments import read_segment
 from dreamvid.media.stills import FORMATS, Picture, read_picture
 from dreamvid.paths import what_is_at
 
@@ -96,6 +97,10 @@ def _frames(path: Path) -> Iterator[np.ndarray]:
     stills = _find(path)
     if stills is None and _is_animation(path):
         yield from _read_animation(path)
+    elif stills is None and path.suffix == ".nut":  # a piece of a run
+        for frame in read_segment(path):
+            top = np.iinfo(frame.dtype).max
+            yield np.round(frame * (255 / top)).astype(np.uint8)
     elif stills is None and path.suffix.lower() not in FORMATS:
         yield from _read_video(path)
     else:

@@ -130,8 +130,10 @@ def check_sequence(path: Path, overwrite: bool) -> None:
       MediaError: The name has no such place, or a frame exists and may not be replaced.
     """
     if not _PATTERN.fullmatch(path.name):
-        example = path.with_name(f"{path.stem.replace('%', '')}-%05d{path.suffix}").name
-        raise MediaError(f"output {path} has no place for a frame's number: name it as {example}")
+        stem = re.sub(r"%[0-9]*d?", "", path.stem).rstrip("-") or "frame"
+        example = path.with_name(f"{stem}-%05d{path.suffix}").name
+        places = "no one place" if "%" in path.stem else "no place"
+        raise MediaError(f"output {path} has {places} for a frame's number: name it as {example}")
     if (old := frames_at(path)) and not overwrite:
         raise MediaError(f"output {old[0]} exists: add --overwrite, or choose another name")
 

@@ -200,6 +200,8 @@ WRONG = {
     "no such folder": (("zoom", "in.png", "-o", "no/out.mp4"), "no does not exist"),
     "folder for an output": (("zoom", "in.png", "-o", "."), "is a folder"),
     "unknown extension": (("zoom", "in.png", "-o", "out.xyz"), "extension '.xyz'"),
+    "over its own beginning": (("image", "in.png", "-o", "in.png", "--overwrite"), "begins with"),
+    "two numbers": (("zoom", "in.png", "-o", "f-%d-%d.png"), "has no one place for a frame"),
     "a clip for a still": (("image", "in.png", "-o", "out.mp4"), "extension '.mp4'"),
     "unknown layer": ((*ZOOM, "--layer", "mixed4z"), "'mixed4z' of inception_v1. Did you mean"),
     "fewer than no steps": ((*ZOOM, "--steps", "-1"), "--steps is -1"),
@@ -227,7 +229,7 @@ WRONG = {
         "--frames (clip.frames) is 7",
     ),
     "unknown motion": ((*ZOOM, "--motion", "spirl"), "Did you mean 'spiral'"),
-    "another motion's option": ((*ZOOM, "--radius", "1"), "unknown option 'camera.radius'"),
+    "another motion's option": ((*ZOOM, "--radius", "1"), "--radius is for the motion spiral"),
     "unknown codec": ((*ZOOM, "--codec", "h265"), "h265"),
     "missing sound": ((*ZOOM, "--audio", "no.wav"), "no.wav"),
     "endless and numbered": (
@@ -301,6 +303,31 @@ def test_a_stop_that_python_swallowed_is_noticed_at_the_next_frame(
     monkeypatch.setattr(cli.signals, "_asked", True)
     with pytest.raises(KeyboardInterrupt):
         Progress().advance()
+
+
+def test_an_interruption_before_the_first_frame_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, run: Run
+):
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr("dreamvid.cli.signals._asked", False)
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr("dreamvid.plan.plan_clip", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    code, out, errors = run(*ZOOM, "--model", TINY)
+    assert (code, out) == (3, "")
+    assert errors == "dreamvid: interrupted; no unfinished file is left\n"
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    code, _, errors = run("layers")
+    monkeypatch.chdir(tmp_path)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "the current folder is gone" in errors
 
 
 def test_odd_names_are_names(folder: Path, run: Run):
