@@ -166,7 +166,7 @@ HOSTILE = [  # a text, where it goes wrong, and what is said
     (":(1)", 0, "a key is missing before the colon"),
     ("0:(1),,3:(2)", 6, "a key is missing here"),
     ("0:(1), 5", 7, "this value has no key"),
-    ("0:(1) 30:(2)", 6, "'30:(2)' is neither a comma nor"),
+    ("0:(1) 30:(2)", 6, "is neither a comma nor"),
     ("0:(1):(2)", 5, "neither a comma nor an easing"),
     ("0:(1)*2", 5, "neither a comma nor an easing"),
     ("0:(1) easein, 9:(2)", 6, r"unknown easing 'easein'. Did you mean 'ease_in'\?"),
