@@ -78,7 +78,7 @@ class _Maker:
         margin = self.timeline.margin
         image = ops.pad(source, margin.height, margin.width)
         before = self.timeline.first - 1
-        return Carry(before, image, ops.tone(source), jnp.float32(0.0), key=before)
+        return Carry(before, image, ops.tone(source), jnp.float32(0.0))
 
     def crop(self, image: Image) -> Image:
         """The part of a picture that is the frame."""

@@ -24,8 +24,8 @@ KINDS = ("zoom", "image")
 """What can be made: a clip, or a still."""
 _LONGEST = 1 << 16
 """Bytes of a recipe's file."""
-_FORESEEN = 100_000
-"""Ticks over which the schedules of an endless clip are checked beforehand."""
+FORESEEN = 100_000
+"""Ticks of an endless clip that are looked at beforehand."""
 
 
 @dataclass(frozen=True)
@@ -355,7 +355,7 @@ def _is_file(network: str) -> bool:
 
 def _stretches(frames: int | None, tick: float) -> list[tuple[int, int]]:
     """(first frame, number of frames) of handy pieces of a clip."""
-    total = frames if frames is not None else int(_FORESEEN / tick)
+    total = frames if frames is not None else int(FORESEEN / tick)
     size = 100_000
     return [(start, min(size, total - start)) for start in range(0, total, size)]
 

@@ -9,7 +9,7 @@ import numpy as np
 from dreamvid.camera import Velocity, between, beyond, in_pixels
 from dreamvid.errors import OptionError
 from dreamvid.fields import Size
-from dreamvid.recipe import Recipe
+from dreamvid.recipe import FORESEEN, Recipe
 from dreamvid.schedule import Fade, Scope
 
 MARGIN = 0.125
@@ -20,8 +20,6 @@ LEAD = 60
 source."""
 _KEY_SCALE = 1.25
 """How far a draft zooms on one key frame."""
-_FORESEEN = 100_000
-"""Ticks of an endless clip."""
 _DRAFT_STRENGTH = 2
 """How many times the steps, and the rate of each, a draft's key frames get."""
 _LONGEST_DRAFT = 30
@@ -124,7 +122,7 @@ class Timeline:
     def margin(self) -> Size:
         """Pixels on each side by which the dream is larger than the frame."""
         tick = self.recipe.tick
-        last = self.last if self.last is not None else int(_FORESEEN / tick)
+        last = self.last if self.last is not None else int(FORESEEN / tick)
         count = min(last, math.ceil(_LOOKED_AT / max(tick, 1.0)))
         furthest = 0.0
         for index in np.linspace(0, max(last - 1, 0), count).astype(int):
