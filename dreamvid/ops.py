@@ -96,6 +96,11 @@ def seen_by(matrix: jax.Array | np.ndarray, height: int, width: int) -> jax.Arra
     return seen[..., :2] / seen[..., 2:] + centre
 
 
+def inside(seen: jax.Array, height: int, width: int) -> jax.Array:
+    """How far places (..., 2) lie within a picture's border, in pixels; below 0 beyond it."""
+    return jnp.minimum(seen, jnp.array([width - 1, height - 1]) - seen).min(-1)
+
+
 def pad(image: Image, margin: int, sides: int) -> Image:
     """The picture with mirrored rows (`margin` of them) and columns (`sides`) on either side."""
     rows = mirror(jnp.arange(-margin, image.shape[0] + margin), image.shape[0])

@@ -1,5 +1,6 @@
 """Where the files that ship with dreamvid lie, and what lies where a user points."""
 
+import hashlib
 import stat
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,12 @@ def seen_from_here(folder: Path, name: str) -> Path:
     """A file that is named from a folder, as the user would name it from the current one."""
     path = folder / name
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def sha256_of(path: Path) -> str:
+    """What a file's content is remembered by, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def what_is_at(path: Path) -> Literal["file", "folder", "nothing", "device"]:

@@ -14,7 +14,6 @@ from dreamvid.models import Model
 from dreamvid.objectives import Layer, Mix
 from dreamvid.options import Anchors
 from dreamvid.recipe import Recipe
-from dreamvid.schedule import Scope
 from dreamvid.timeline import Timeline
 from dreamvid.types import Carry, Frame, Image, Objective
 
@@ -33,7 +32,7 @@ def frames(
     model: Model | None,
     source: Image | np.ndarray,
     carry: Carry | None = None,
-    scope: Scope | None = None,
+    timeline: Timeline | None = None,
 ) -> Iterator[tuple[Frame, Carry]]:
     """The frames of a clip, one after the other; a still is a clip of one.
 
@@ -45,7 +44,7 @@ def frames(
       model: The network; None moves the camera without dreaming.
       source: float32 (h, w, 3), RGB in [0, 1]: the picture the clip begins with.
       carry: What came with the last frame made, to go on from there; None begins.
-      scope: What the recipe's schedules may refer to; as `recipe.scope()` where None.
+      timeline: The recipe laid out for such a source, where the caller has done so already.
 
     Yields:
       Each frame, dreamed, and what the next one needs.
@@ -55,8 +54,10 @@ def frames(
         bounds.
     """
     source = jnp.array(source, jnp.float32)
-    size = Size(source.shape[1], source.shape[0])
-    maker = _Maker(Timeline(recipe, scope or recipe.scope(), size), model)
+    if timeline is None:
+        size = Size(source.shape[1], source.shape[0])
+        timeline = Timeline(recipe, recipe.scope(), size)
+    maker = _Maker(timeline, model)
     carry = carry or maker.begin(source)
     step = maker.draft if recipe.clip.draft else maker.step
     while (last := maker.timeline.last) is None or carry.index < last:
@@ -199,8 +200,7 @@ def _moved_out(image: Image, matrix: jax.Array | np.ndarray, key: jax.Array) -> 
     height, width = image.shape[:2]
     seen = ops.seen_by(matrix, height, width)
     # A mirrored border alone would be drawn out into streaks, a little more with every frame.
-    inside = jnp.minimum(seen, jnp.array([width - 1, height - 1]) - seen).min(-1)
-    new = jnp.clip(-inside, 0.0, 1.0)[..., None]
+    new = jnp.clip(-ops.inside(seen, height, width), 0.0, 1.0)[..., None]
     moved = ops.warp(image, seen) + _NOVELTY * new * ops.clouds(key, height, width)
     return jnp.clip(moved, 0.0, 1.0)
 
@@ -241,8 +241,8 @@ def _between(
     for image, matrix, weight in ((first, back, 1.0 - share), (second, onward, share)):
         seen = ops.seen_by(matrix, height, width)
         pictures.append(ops.warp(image, seen))
-        inside = jnp.minimum(seen, jnp.array([width - 1, height - 1]) - seen).min(-1) + 1.0
-        covers.append(weight * jnp.clip(inside / (_FEATHER * height), 1e-4, 1.0))
+        depth = ops.inside(seen, height, width) + 1.0
+        covers.append(weight * jnp.clip(depth / (_FEATHER * height), 1e-4, 1.0))
     part = (covers[1] / (covers[0] + covers[1]))[..., None]
     mixed = ops.blend(pictures[0], pictures[1], part)
     return jnp.clip(mixed, 0.0, 1.0)

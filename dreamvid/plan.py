@@ -1,7 +1,6 @@
 """Plans: recipes whose every file has been read and checked, so that nothing fails late."""
 
 import contextlib
-import hashlib
 import math
 import os
 from dataclasses import dataclass, replace
@@ -25,15 +24,13 @@ from dreamvid.media.target import check_target, frames_at
 from dreamvid.models import Model
 from dreamvid.models.spec import SMALLEST_SIDE, check_size
 from dreamvid.options import LARGEST_SIDE, Clip
-from dreamvid.paths import what_is_at
-from dreamvid.recipe import Recipe, motion_name, parse_recipe
+from dreamvid.paths import sha256_of, what_is_at
+from dreamvid.recipe import LONGEST, Recipe, motion_name, parse_recipe
 from dreamvid.schedule import Fade, Scope
 from dreamvid.timeline import Timeline
 
 DEFAULT_SIZE = Size(640, 360)
 """A clip has as many pixels as this where the user names no size."""
-_LONGEST = 1 << 16
-"""Bytes of a recipe that video files have room for."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,11 @@ class Plan:
         """What is muxed into the clip; nothing where the format is silent or the clip endless."""
         silent = SINKS[self.output.suffix.lower()].sound is None or self.recipe.clip.frames is None
         return None if silent else self.recipe.sound
+
+    @cached_property
+    def depth(self) -> int:
+        """Bits a channel of the frames that are kept: 8 or 16."""
+        return depth_of(self.output, self.recipe.output)
 
     @cached_property
     def timeline(self) -> Timeline:
@@ -103,9 +105,8 @@ def plan_clip(
     recipe.check(scope)
     model = None if motion_only else _load(recipe)
     digests = {
-        "picture sha256": _digest(recipe.picture),
-        "network sha256": "none" if motion_only else store.digest(recipe.network),
-        **({"sound sha256": _digest(recipe.sound)} if recipe.sound else {}),
+        **_digests(recipe, dreamed=not motion_only),
+        **({"sound sha256": sha256_of(recipe.sound)} if recipe.sound else {}),
         **({"tables sha256": scope.digest()} if scope.digest() else {}),
         **({"camera only": "not dreamed"} if motion_only else {}),
     }
@@ -164,11 +165,7 @@ def plan_still(recipe: Recipe, output: Path, overwrite: bool = False) -> StillPl
     recipe = replace(recipe, kind="image", clip=Clip(frames=1))
     recipe.check(recipe.scope())
     model = _load(recipe)
-    digests = {
-        "picture sha256": _digest(recipe.picture),
-        "network sha256": store.digest(recipe.network),
-    }
-    settings = _settings(recipe, output, digests)
+    settings = _settings(recipe, output, _digests(recipe))
     return StillPlan(recipe, output, overwrite, picture, model, settings)
 
 
@@ -273,14 +270,17 @@ def _load(recipe: Recipe) -> Model:
 def _settings(recipe: Recipe, output: Path, facts: dict[str, str]) -> str:
     """What a finished file says of itself; names of files start from its own folder."""
     text = recipe.rebased(output.parent).to_toml(facts)
-    if len(text.encode()) > _LONGEST:
-        raise DreamError(f"the recipe has more than {_LONGEST} bytes: a table takes long schedules")
+    if len(text.encode()) > LONGEST:
+        raise DreamError(f"the recipe has more than {LONGEST} bytes: a table takes long schedules")
     return text
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digests(recipe: Recipe, dreamed: bool = True) -> dict[str, str]:
+    """What is made from which picture, and with which network where it is dreamed."""
+    return {
+        "picture sha256": sha256_of(recipe.picture),
+        "network sha256": store.digest(recipe.network) if dreamed else "none",
+    }
 
 
 def _flat(recipe: Recipe) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from dreamvid.schedule import Fade, Schedule, Scope
 
 KINDS = ("zoom", "image")
 """What can be made: a clip, or a still."""
-_LONGEST = 1 << 16
-"""Bytes of a recipe's file."""
+LONGEST = 1 << 16
+"""Bytes of a recipe; video files have no room for more."""
 FORESEEN = 100_000
 """Ticks of an endless clip that are looked at beforehand."""
 
@@ -135,7 +135,9 @@ class Recipe:
             ticks = np.arange(np.floor(times[0]), np.ceil(times[-1]) + 1)
             for name, group in self.groups.items():
                 group.check_over(
-                    ticks if name == "camera" else times, scope, lambda f, n=name: _named(n, f)
+                    ticks if name == "camera" else times,
+                    scope,
+                    lambda f, n=name: _both(f"{n}.{f.name}"),
                 )
 
     def rebased(self, folder: Path) -> "Recipe":
@@ -266,9 +268,9 @@ def read_recipe(path: Path) -> Recipe:
         raise DreamError(f"no recipe at {path}: check the path, or see: dreamvid render --list")
     try:
         with path.open("rb") as file:
-            data = file.read(_LONGEST + 1)
-        if len(data) > _LONGEST:
-            raise DreamError(f"{path} is larger than {_LONGEST} bytes: it is no recipe")
+            data = file.read(LONGEST + 1)
+        if len(data) > LONGEST:
+            raise DreamError(f"{path} is larger than {LONGEST} bytes: it is no recipe")
         return parse_recipe(data.decode(), path.parent.absolute())
     except OSError as error:
         raise DreamError(f"{path} cannot be read: {error.strerror}") from None
@@ -340,13 +342,13 @@ def _unknown(key: str, recipe: Recipe, shown: str) -> DreamError:
     return unknown_name("option", key, known, see + ", ".join(names), of)
 
 
-def _named(group: str, option: Field) -> str:
-    key = f"{group}.{option.name}"
+def _both(key: str) -> str:
+    """An option by its flag and by its place in a recipe, for whoever wrote either."""
     return f"{flag_of(key)} ({key})"
 
 
 def _misfit(key: str, problem: str) -> OptionError:
-    return OptionError(f"{flag_of(key)} ({key})", problem)
+    return OptionError(_both(key), problem)
 
 
 def _is_file(network: str) -> bool:

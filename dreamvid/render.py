@@ -12,7 +12,7 @@ import numpy as np
 from dreamvid.errors import DreamError, Stopped
 from dreamvid.fields import Size
 from dreamvid.journal import Journal, open_journal, run_folder
-from dreamvid.media.sinks import depth_of, open_sink
+from dreamvid.media.sinks import open_sink
 from dreamvid.media.stills import Picture, write_picture
 from dreamvid.ops import to_8bit, to_16bit
 from dreamvid.pipeline import frames
@@ -61,11 +61,9 @@ def render_clip(plan: Plan, watcher: Watcher, keep: bool = False) -> None:
         rendered is then in the run folder.
       Stopped: The watcher asked for it.
     """
-    size, clip, overwrite = plan.size, plan.recipe.clip, plan.run.overwrite
-    folder, depth = run_folder(plan.output), depth_of(plan.output, plan.recipe.output)
-    with open_journal(folder, plan.run, size, clip.fps, depth, overwrite) as journal:
+    with _opened(plan, plan.run.overwrite) as journal:
         _dream(plan, journal, watcher)
-        if clip.frames is not None:
+        if plan.recipe.clip.frames is not None:
             _write(plan, journal, plan.output, watcher, *plan.timeline.order)
         if not keep:
             journal.remove()
@@ -76,12 +74,11 @@ def finish_clip(plan: Plan, watcher: Watcher) -> None:
 
     Args and Raises: as `render_clip`.
     """
-    size, clip = plan.size, plan.recipe.clip
-    folder, depth = run_folder(plan.output), depth_of(plan.output, plan.recipe.output)
-    with open_journal(folder, plan.run, size, clip.fps, depth, restart=False) as journal:
+    clip = plan.recipe.clip
+    with _opened(plan, restart=False) as journal:
         done = journal.carry.index + 1 if journal.carry else 0
         if done <= journal.start:
-            raise DreamError(f"{folder} has no finished frame yet: resume it first")
+            raise DreamError(f"{journal.folder} has no finished frame yet: resume it first")
         output = plan.output
         if clip.frames is None:
             output = part_name(output, journal.start // clip.part + 1)
@@ -108,6 +105,15 @@ def render_still(plan: StillPlan, watcher: Watcher) -> None:
     watcher.made(plan.output)
 
 
+def _opened(plan: Plan, restart: bool) -> contextlib.AbstractContextManager[Journal]:
+    folder, fps = run_folder(plan.output), plan.recipe.clip.fps
+    return open_journal(folder, plan.run, plan.size, fps, plan.depth, restart)
+
+
+def _stopped(how: str, journal: Journal) -> Stopped:
+    return Stopped(f"stopped {how}; go on with: dreamvid resume {journal.folder}")
+
+
 def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
     """Makes the frames that the journal lacks; of an endless clip also its parts."""
     clip, timeline = plan.recipe.clip, plan.timeline
@@ -123,9 +129,9 @@ def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
     if done == expected:
         return
     watcher.begin(plan.task, expected, done)
-    convert = _LEVELS[depth_of(plan.output, plan.recipe.output)]
+    convert = _LEVELS[plan.depth]
     with _enough_memory(plan.size):
-        clip_frames = frames(plan.recipe, plan.model, plan.source, carry, plan.scope)
+        clip_frames = frames(plan.recipe, plan.model, plan.source, carry, timeline)
         for frame, carry in clip_frames:
             picture = np.asarray(convert(frame.image)) if carry.index >= 0 else None
             journal.write(carry, picture)
@@ -139,10 +145,7 @@ def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
                 break
     journal.checkpoint()
     if watcher.stop_asked and carry and carry.index + 1 != total:
-        raise Stopped(
-            f"stopped after {max(carry.index + 1, 0)} frames; "
-            f"go on with: dreamvid resume {journal.folder}"
-        )
+        raise _stopped(f"after {max(carry.index + 1, 0)} frames", journal)
 
 
 def _write_part(plan: Plan, journal: Journal, number: int, watcher: Watcher) -> None:
@@ -171,10 +174,7 @@ def _write(plan: Plan, journal: Journal, output: Path, watcher: Watcher, *order:
             sink.write(picture)
             watcher.advance()
             if watcher.stop_asked:
-                raise Stopped(
-                    f"stopped while encoding, all frames are safe; "
-                    f"go on with: dreamvid resume {journal.folder}"
-                )
+                raise _stopped("while encoding, all frames are safe", journal)
     watcher.made(output)
 
 

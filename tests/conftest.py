@@ -1,5 +1,9 @@
 """Networks that the tests share; nothing is read from outside."""
 
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
 import jax
 import pytest
 
@@ -21,3 +25,15 @@ def any_model(request: pytest.FixtureRequest) -> Model:
 def model() -> Model:
     """A tiny network of the built-in one's family."""
     return tiny_model()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 200 KB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -7,8 +7,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from dreamvid.errors import ScheduleError
 from dreamvid.models import Model, ModelSpec
+from dreamvid.schedule import Schedule
 
 # The outputs of each layer's convolutions in table 1 of Szegedy et al. 2014.
 FULL_WIDTHS: dict[str, tuple[int, ...]] = {
@@ -92,6 +95,15 @@ def counted_compiles() -> Iterator[list[str]]:
         yield compiled
     finally:
         jax.monitoring.unregister_event_duration_listener(count)
+
+
+def assert_refused(text: str, position: int, message: str) -> None:
+    """A schedule's text cannot be read, which is told at its place in one line."""
+    with pytest.raises(ScheduleError, match=message) as caught:
+        Schedule.parse(text)
+    assert (caught.value.text, caught.value.position) == (text, position)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 class SilentWatcher:

@@ -8,6 +8,7 @@ import pytest
 
 from dreamvid.errors import ScheduleError
 from dreamvid.schedule import Schedule, Scope
+from small import assert_refused
 
 
 def short(value: object) -> str:
@@ -109,11 +110,7 @@ HOSTILE = [  # a text, where it goes wrong, and what is said
 
 @pytest.mark.parametrize(("text", "position", "message"), HOSTILE, ids=short)
 def test_what_cannot_be_read_is_refused_at_its_place(text: str, position: int, message: str):
-    with pytest.raises(ScheduleError, match=message) as caught:
-        Schedule.parse(text)
-    assert (caught.value.text, caught.value.position) == (text, position)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 300
+    assert_refused(text, position, message)
 
 
 @pytest.mark.parametrize(

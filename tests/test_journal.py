@@ -305,18 +305,6 @@ def test_slow_checkpoints_are_rare(folder: Path, monkeypatch: pytest.MonkeyPatch
 # --- trouble with the disk
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 200 KB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(disk)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no disk can be mounted here")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
 def test_a_full_disk_stops_it_and_space_lets_it_go_on(small_disk: Path):
     folder, ballast = run_folder(small_disk / "out.mp4"), small_disk / "ballast"
     frames = expected(12)

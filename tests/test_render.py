@@ -503,18 +503,6 @@ def test_a_failed_encoding_loses_nothing(how: str):
     assert same(frames_of(OUT), frames_of(Path("whole.mkv")))
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 200 KB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(disk)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no disk can be mounted here")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
 @pytest.mark.usefixtures("folder")
 def test_a_full_disk_is_told_and_gone_on_from(small_disk: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(journal, "CHECKPOINT_SECONDS", 0.0)

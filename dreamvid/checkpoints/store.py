@@ -1,12 +1,11 @@
 """Finds a network by name or path, and loads it."""
 
-import hashlib
 from pathlib import Path
 
 from dreamvid.checkpoints import safetensors
 from dreamvid.errors import WeightsError
 from dreamvid.models import Model
-from dreamvid.paths import packaged, what_is_at
+from dreamvid.paths import packaged, sha256_of, what_is_at
 from dreamvid.registry import unknown_name
 
 BUILTIN = ("builtin",)
@@ -54,5 +53,4 @@ def load(name_or_path: str | Path = "builtin") -> Model:
 
 def digest(name_or_path: str | Path) -> str:
     """The sha256 of a network's file, in hex; what a clip remembers its network by."""
-    with find(name_or_path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(find(name_or_path))

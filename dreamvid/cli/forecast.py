@@ -8,7 +8,7 @@ import numpy as np
 
 from dreamvid.ascent import octave_sizes, take_step
 from dreamvid.fields import flag
-from dreamvid.media.sinks import depth_of, ffmpeg_line
+from dreamvid.media.sinks import ffmpeg_line
 from dreamvid.objectives import Layer
 from dreamvid.plan import Plan, part_name
 from dreamvid.schedule import Fade
@@ -34,7 +34,7 @@ def forecast(plan: Plan) -> str:
     flops, wide = _work(plan)
     pixels = plan.size.width * plan.size.height
     # What lossless coding of a dream leaves, measured; 16 bits are not compressed.
-    bytes_a_frame = pixels * (6 if depth_of(plan.output, recipe.output) == 16 else 1.3)
+    bytes_a_frame = pixels * (6 if plan.depth == 16 else 1.3)
     fps = float(recipe.clip.fps)
     lines = list(_plots(plan))
     if recipe.clip.frames is None:
@@ -106,9 +106,9 @@ def _work(plan: Plan) -> tuple[float, float]:
     ascent = plan.timeline.moment(0).ascent
     if plan.model is None:
         return 0.0, height * width * 12.0
-    deepest = plan.recipe.layers
-    stride = max(plan.model.layer(name).stride for name in deepest)
-    objective = Layer(max(deepest, key=plan.model.layers.index))
+    layers = plan.recipe.layers
+    stride = max(plan.model.layer(name).stride for name in layers)
+    objective = Layer(max(layers, key=plan.model.layers.index))
     picture = jax.ShapeDtypeStruct((height, width, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     lowered = jax.jit(take_step).lower(plan.model, picture, objective, 1.5, 32, key, 0)
@@ -131,7 +131,7 @@ def _seconds(plan: Plan, flops: float) -> tuple[float, float]:
         product(matrix).block_until_ready()
         best = min(best, time.perf_counter() - began)
     speed = 2.0 * size**3 / best * _EFFICIENCY.get(jax.default_backend(), 0.3)
-    octaves = plan.recipe.at(0.0, plan.scope).ascent.octaves
+    octaves = plan.timeline.moment(0).ascent.octaves
     return flops / speed, octaves * _COMPILE_SECONDS
 
 
