@@ -3,13 +3,15 @@
 Source: google/deepdream, `dream.ipynb`, 2015, whose arithmetic this is.
 """
 
+from collections.abc import Iterable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 from dreamvid.errors import DreamError
-from dreamvid.models.spec import SMALLEST_SIDE, Model, check_size
+from dreamvid.models import LayerInfo, Model
+from dreamvid.models.model import SMALLEST_SIDE, check_size
 from dreamvid.ops import resize_bilinear
 from dreamvid.options import Ascent
 from dreamvid.types import Image, Objective
@@ -28,7 +30,8 @@ def dream(
 
     Args:
       model: The network.
-      image: float (h, w, 3), RGB in [0, 1], at least 16 pixels high and wide.
+      image: float (h, w, 3), RGB in [0, 1], at least 16 pixels high and wide, and as large as the
+        layers need.
       objective: What to make grow.
       ascent: Steps, octaves, rate, jitter. Only `octaves` and `octave_scale` change what is
         compiled, and only through the sizes they give.
@@ -45,9 +48,9 @@ def dream(
         raise DreamError(f"image holds {image.dtype} values: convert it to floats in [0, 1]")
     image = jnp.asarray(image, jnp.float32)
     height, width = image.shape[:2]
-    check_size(width, height)
-    stride = max(model.layer(name).stride for name in objective.layers)
-    sizes = octave_sizes(height, width, ascent, smallest=stride)
+    infos = [model.layer(name) for name in objective.layers]
+    check_size(width, height, smallest=max(info.smallest for info in infos))
+    sizes = octave_sizes(height, width, ascent, smallest_octave(infos))
     bases = [image]
     for size in sizes[1:]:
         # Each from the one before, as the original does, not each from the source.
@@ -60,14 +63,19 @@ def dream(
     return jnp.clip(bases[0] + detail, 0.0, 1.0)
 
 
+def smallest_octave(layers: Iterable[LayerInfo]) -> int:
+    """Least side of an octave, in pixels, in which these layers can be dreamed of."""
+    return max(max(layer.stride, layer.smallest) for layer in layers)
+
+
 def octave_sizes(
     height: int, width: int, ascent: Ascent, smallest: int = SMALLEST_SIDE
 ) -> list[tuple[int, int]]:
     """The (height, width) of each octave, the picture's own first.
 
     Each is the one before divided by the octave scale and rounded. No side falls below `smallest`
-    pixels, which a layer needs for one position, or below what the network needs; where that leaves
-    nothing to shrink, the octaves end.
+    pixels, from `smallest_octave`, or below SMALLEST_SIDE; where that leaves nothing to shrink, the
+    octaves end.
     """
     sizes = [(height, width)]
     floor = max(smallest, SMALLEST_SIDE)

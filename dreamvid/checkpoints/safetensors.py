@@ -1,8 +1,10 @@
 """Our own format: safetensors, with the spec as one JSON text in the metadata field "dreamvid"."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -21,30 +23,61 @@ def read(path: Path) -> Model:
     Raises:
       WeightsError: The file is damaged, has no spec, or its tensors do not fit the spec.
     """
-    try:
-        path.open("rb").close()  # safe_open calls a file that we may not read missing
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if FIELD not in metadata:
-                raise WeightsError(
-                    f"{path} is no dreamvid network: its metadata has no field {FIELD!r}"
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
+    metadata, tensors = read_tensors(path)
+    if FIELD not in metadata:
+        raise WeightsError(f"{path} is no dreamvid network: its metadata has no field {FIELD!r}")
     try:
         return Model.from_tensors(ModelSpec.from_json(metadata[FIELD]), tensors)
     except DreamError as error:
         raise WeightsError(f"{path} does not hold a whole network: {error}") from None
 
 
-def write(path: Path, spec: ModelSpec, tensors: dict[str, np.ndarray]) -> None:
+def write(
+    path: Path,
+    spec: ModelSpec,
+    tensors: Mapping[str, np.ndarray],
+    dtype: DTypeLike = np.float32,
+    facts: Mapping[str, str] | None = None,
+) -> None:
     """Writes a network that `read` reads.
 
     Args:
       path: The file to make.
       spec: The network's facts.
-      tensors: Named as in `Model.from_tensors`; stored as float16, half the size at the same dream.
+      tensors: Named as in `Model.from_tensors`.
+      dtype: As what they are stored. float16 is half the size at the same dream, but no longer
+        agrees with the original to four digits.
+      facts: What else to say of the file; `read_facts` gives it back.
     """
-    stored = {name: np.ascontiguousarray(t, np.float16) for name, t in tensors.items()}
-    save_file(stored, path, metadata={FIELD: spec.to_json()})
+    stored = {name: np.ascontiguousarray(t, dtype) for name, t in tensors.items()}
+    save_file(stored, path, metadata={**(facts or {}), FIELD: spec.to_json()})
+
+
+def read_facts(path: Path) -> dict[str, str]:
+    """All that a file says of itself beside its tensors.
+
+    Raises:
+      WeightsError: It is not safetensors.
+    """
+    return _open(path, with_tensors=False)[0]
+
+
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """What any safetensors file says of itself, and its tensors by name.
+
+    Raises:
+      WeightsError: It is not safetensors.
+    """
+    return _open(path, with_tensors=True)
+
+
+def _open(path: Path, with_tensors: bool) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    try:
+        path.open("rb").close()  # safe_open calls a file that we may not read missing
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys()) if with_tensors else []
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
+    except TypeError as error:  # bfloat16 and the like, which NumPy does not have
+        raise WeightsError(f"{path} has tensors of an unknown type: {error}") from None

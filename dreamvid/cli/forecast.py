@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dreamvid.ascent import octave_sizes, take_step
+from dreamvid.ascent import octave_sizes, smallest_octave, take_step
 from dreamvid.fields import flag
 from dreamvid.media.sinks import ffmpeg_line
 from dreamvid.objectives import Layer
@@ -107,14 +107,16 @@ def _work(plan: Plan) -> tuple[float, float]:
     if plan.model is None:
         return 0.0, height * width * 12.0
     layers = plan.recipe.layers
-    stride = max(plan.model.layer(name).stride for name in layers)
-    objective = Layer(max(layers, key=plan.model.layers.index))
+    infos = [plan.model.layer(name) for name in layers]
+    objective = Layer(max(infos, key=lambda info: info.flops).name)
     picture = jax.ShapeDtypeStruct((height, width, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     lowered = jax.jit(take_step).lower(plan.model, picture, objective, 1.5, 32, key, 0)
     cost = lowered.cost_analysis() or {}
     flops = float(cost.get("flops", 0.0))
-    area = sum(h * w for h, w in octave_sizes(height, width, ascent, stride)) / (height * width)
+    area = sum(h * w for h, w in octave_sizes(height, width, ascent, smallest_octave(infos))) / (
+        height * width
+    )
     # Activations are about a hundred floats a pixel at half width.
     return flops * area * ascent.steps, height * width * 400.0
 

@@ -1,7 +1,8 @@
-"""Networks: what a model is (spec) and the definitions that build them."""
+"""Networks: their facts (spec), their tables (inception_v1, inception_v3), and what runs them."""
 
 from dreamvid.models import inception_v1 as inception_v1
-from dreamvid.models.spec import ARCHITECTURES as ARCHITECTURES
+from dreamvid.models import inception_v3 as inception_v3
+from dreamvid.models.model import Model as Model
+from dreamvid.models.network import ARCHITECTURES as ARCHITECTURES
 from dreamvid.models.spec import LayerInfo as LayerInfo
-from dreamvid.models.spec import Model as Model
 from dreamvid.models.spec import ModelSpec as ModelSpec

@@ -1,4 +1,4 @@
-"""Inception V1 (GoogLeNet): TensorFlow's, Caffe's, and one with its batch norm folded.
+"""Inception V1 (GoogLeNet): TensorFlow's, Caffe's, torchvision's, and one with its norms folded.
 
 Source: Szegedy et al. 2014, "Going Deeper with Convolutions", table 1. Layers carry the names of
 the TensorFlow network "inception5h".
@@ -6,26 +6,51 @@ the TensorFlow network "inception5h".
 
 from dataclasses import dataclass
 
-import jax
-import jax.numpy as jnp
-from flax import nnx
-
-from dreamvid.errors import WeightsError
-from dreamvid.models.layers import Conv, LocalResponseNorm, Padding, max_pool
-from dreamvid.models.spec import ARCHITECTURES, LayerInfo, ModelSpec, Network
+from dreamvid.models.layers import LocalResponseNorm, Padding
+from dreamvid.models.network import (
+    ARCHITECTURES,
+    LOGITS,
+    PIXELS,
+    Classifier,
+    Convolution,
+    Join,
+    MaxPool,
+    Network,
+    Node,
+    widths_of,
+)
+from dreamvid.models.spec import ModelSpec
 from dreamvid.registry import Registry
-from dreamvid.types import Activations
 
-STEM = ("conv2d0", "conv2d1", "conv2d2")
-BLOCKS = tuple(f"mixed{b}" for b in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"))
-# Pixels of the image from one position of a layer to the next.
-STRIDES = {"conv2d0": 2, "conv2d1": 4, "conv2d2": 4} | {
-    name: {"3": 8, "4": 16, "5": 32}[name[len("mixed")]] for name in BLOCKS
-}
 # A block's convolutions, in the order of the widths in a spec ...
 BRANCHES = ("1x1", "3x3_bottleneck", "3x3", "5x5_bottleneck", "5x5", "pool_reduce")
 # ... and those whose outputs are the block's.
 JOINED = ("1x1", "3x3", "5x5", "pool_reduce")
+
+WIDTHS: tuple[tuple[str, tuple[int, ...]], ...] = (
+    ("conv2d0", (64,)),
+    ("conv2d1", (64,)),
+    ("conv2d2", (192,)),
+    ("mixed3a", (64, 96, 128, 16, 32, 32)),
+    ("mixed3b", (128, 128, 192, 32, 96, 64)),
+    ("mixed4a", (192, 96, 208, 16, 48, 64)),
+    ("mixed4b", (160, 112, 224, 24, 64, 64)),
+    ("mixed4c", (128, 128, 256, 24, 64, 64)),
+    ("mixed4d", (112, 144, 288, 32, 64, 64)),
+    ("mixed4e", (256, 160, 320, 32, 128, 128)),
+    ("mixed5a", (256, 160, 320, 32, 128, 128)),
+    ("mixed5b", (384, 192, 384, 48, 128, 128)),
+)
+"""Of the paper, as Caffe's and torchvision's networks have them."""
+WIDTHS_5H = tuple(
+    {
+        **dict(WIDTHS),
+        "mixed4a": (192, 96, 204, 16, 48, 64),
+        "mixed5a": (256, 160, 320, 48, 128, 128),
+    }.items()
+)
+"""Of TensorFlow's inception5h, which departs from the paper in two places."""
+BLOCKS = tuple(name for name, widths in WIDTHS if len(widths) == len(BRANCHES))
 
 
 @dataclass(frozen=True)
@@ -35,6 +60,10 @@ class Family:
     conv_padding: Padding
     pool_padding: Padding
     normalise: LocalResponseNorm | None
+    five: int = 5
+    """Side of the "5x5" convolutions' kernels."""
+    last_pool: int = 3
+    """Side of the window of the pool before mixed5a."""
 
 
 FAMILIES: Registry[Family] = Registry("family of inception_v1")
@@ -42,108 +71,100 @@ FAMILIES: Registry[Family] = Registry("family of inception_v1")
 FAMILIES.register("tf")(Family("same", "same", LocalResponseNorm(5, 2.0, 1e-4, 0.5)))
 # bvlc_googlenet and its kin: explicit padding, pools that round up.
 FAMILIES.register("caffe")(Family("symmetric", "ceil", LocalResponseNorm(2, 1.0, 1e-4 / 5, 0.75)))
-# Trained with batch norm, which is folded into the kernels.
+# Trained with batch norm, which is folded into the kernels: torchvision's, and our own.
+FAMILIES.register("torchvision")(Family("symmetric", "ceil", None, five=3, last_pool=2))
 FAMILIES.register("folded")(Family("symmetric", "symmetric", None))
-
-
-class Block(nnx.Module):
-    """Four branches side by side, joined along the channels."""
-
-    def __init__(self, channels_in: int, widths: tuple[int, ...], padding: Padding, rngs: nnx.Rngs):
-        width: dict[str, int] = dict(zip(BRANCHES, widths, strict=True))
-        for branch in BRANCHES:
-            kernel = int(branch[0]) if branch in ("3x3", "5x5") else 1
-            before = width.get(f"{branch}_bottleneck", channels_in)
-            conv = Conv(kernel, before, width[branch], padding=padding, rngs=rngs)
-            # The branch's name as it stands in files and layers, though no Python identifier.
-            setattr(self, branch, conv)
-
-    def __call__(self, name: str, x: jax.Array, acts: Activations) -> jax.Array:
-        """(n, h, w, c) -> (n, h, w, c'), adding every layer of the block `name` to `acts`."""
-
-        def branch(kind: str, x: jax.Array) -> jax.Array:
-            return rectify(f"{name}_{kind}", getattr(self, kind)(x), acts)
-
-        branch("1x1", x)
-        branch("3x3", branch("3x3_bottleneck", x))
-        branch("5x5", branch("5x5_bottleneck", x))
-        branch("pool_reduce", max_pool(x, 3, 1, "symmetric"))
-        for state in ("_pre_relu", ""):
-            joined = [acts[f"{name}_{kind}{state}"] for kind in JOINED]
-            acts[name + state] = jnp.concatenate(joined, axis=-1)
-        return acts[name]
 
 
 @ARCHITECTURES.register("inception_v1")
 class InceptionV1(Network):
-    """The stem and nine blocks; a classifier's head is left out."""
-
-    def __init__(self, spec: ModelSpec, rngs: nnx.Rngs):
-        widths = dict(spec.widths)
-        family = FAMILIES[spec.family]
-        self.family = family
-        self.conv2d0 = Conv(
-            7, 3, *widths["conv2d0"], stride=2, padding=family.conv_padding, rngs=rngs
-        )
-        self.conv2d1 = Conv(1, *widths["conv2d0"], *widths["conv2d1"], rngs=rngs)
-        self.conv2d2 = Conv(
-            3, *widths["conv2d1"], *widths["conv2d2"], padding=family.conv_padding, rngs=rngs
-        )
-        (channels,) = widths["conv2d2"]
-        for name in BLOCKS:
-            setattr(self, name, Block(channels, widths[name], family.conv_padding, rngs))
-            channels = block_channels(widths[name])
-
-    def __call__(self, pixels: jax.Array, wanted: frozenset[str]) -> Activations:
-        """See `Network`."""
-        acts: Activations = {}
-        normalise = self.family.normalise or (lambda x: x)
-
-        def pool(x: jax.Array) -> jax.Array:
-            return max_pool(x, 3, 2, self.family.pool_padding)
-
-        x = rectify("conv2d0", self.conv2d0(pixels), acts)
-        x = normalise(pool(x))
-        x = rectify("conv2d1", self.conv2d1(x), acts)
-        x = rectify("conv2d2", self.conv2d2(x), acts)
-        x = normalise(x)
-        stride = STRIDES["conv2d2"]
-        for name in BLOCKS:
-            if wanted <= acts.keys():
-                break
-            if STRIDES[name] != stride:
-                x, stride = pool(x), STRIDES[name]
-            x = getattr(self, name)(name, x, acts)
-        return {name: acts[name] for name in wanted}
+    """The stem, nine blocks of four branches each, and the classifier."""
 
     @staticmethod
-    def describe(spec: ModelSpec) -> tuple[LayerInfo, ...]:
+    def nodes(spec: ModelSpec) -> tuple[Node, ...]:
         """See `Network`."""
-        widths = dict(spec.widths)
-        for name in (*STEM, *BLOCKS):
-            count = len(BRANCHES) if name in BLOCKS else 1
-            if len(widths.get(name, ())) != count or min(widths[name]) < 1:
-                raise WeightsError(f"its spec needs {count} widths for {name!r}")
-        found = []
-        for name in (*STEM, *BLOCKS):
-            channels = {name: widths[name][0]}
-            if name in BLOCKS:
-                inside = zip(BRANCHES, widths[name], strict=True)
-                channels = {f"{name}_{kind}": width for kind, width in inside}
-                channels[name] = block_channels(widths[name])
-            for layer, width in channels.items():
-                found.append(LayerInfo(f"{layer}_pre_relu", width, STRIDES[name]))
-                found.append(LayerInfo(layer, width, STRIDES[name]))
-        return tuple(found)
+        widths = widths_of(spec, {name: len(counts) for name, counts in WIDTHS})
+        family = FAMILIES[spec.family]
+        made: list[Node] = []
+
+        def convolve(name: str, source: str, width: int, side: int, stride: int = 1) -> str:
+            layer = Convolution(width, (side, side), stride, family.conv_padding)
+            made.append(Node(name, layer, (source,)))
+            return name
+
+        def pool(name: str, source: str, side: int = 3) -> str:
+            made.append(Node(name, MaxPool(side, 2, family.pool_padding), (source,)))
+            return name
+
+        def normalise(name: str, source: str) -> str:
+            if family.normalise is None:
+                return source
+            made.append(Node(name, family.normalise, (source,)))
+            return name
+
+        x = pool("maxpool0", convolve("conv2d0", PIXELS, *widths["conv2d0"], side=7, stride=2))
+        x = normalise("localresponsenorm0", x)
+        x = convolve("conv2d1", x, *widths["conv2d1"], side=1)
+        x = convolve("conv2d2", x, *widths["conv2d2"], side=3)
+        x = pool("maxpool1", normalise("localresponsenorm1", x))
+        for block in BLOCKS:
+            if block == "mixed4a":
+                x = pool("maxpool4", x)
+            elif block == "mixed5a":
+                x = pool("maxpool10", x, family.last_pool)
+            for branch, width in zip(BRANCHES, widths[block], strict=True):
+                if branch == "pool_reduce":
+                    made.append(Node(f"{block}_pool", MaxPool(3, 1, "symmetric"), (x,)))
+                side = {"3x3": 3, "5x5": family.five}.get(branch, 1)
+                source = {
+                    "3x3": f"{block}_3x3_bottleneck",
+                    "5x5": f"{block}_5x5_bottleneck",
+                    "pool_reduce": f"{block}_pool",
+                }.get(branch, x)
+                convolve(f"{block}_{branch}", source, width, side)
+            made.append(Node(block, Join(), tuple(f"{block}_{branch}" for branch in JOINED)))
+            x = block
+        if spec.labels:
+            made.append(Node(LOGITS, Classifier(len(spec.labels)), (x,)))
+        return tuple(made)
 
 
-def rectify(name: str, x: jax.Array, acts: Activations) -> jax.Array:
-    """The layer `name` from its convolution's output; both are added to `acts`."""
-    acts[f"{name}_pre_relu"] = x
-    acts[name] = jax.nn.relu(x)
-    return acts[name]
+def _names(
+    stem: tuple[str, str, str], block: str, branches: str, whole: str, head: str
+) -> dict[str, str]:
+    """What a framework calls our layers.
+
+    Args:
+      stem: The first three convolutions.
+      block: What stands before "4c".
+      branches: What stands behind it, for each of BRANCHES, separated by spaces.
+      whole: What stands behind it for the block itself.
+      head: The classifier.
+    """
+    names: dict[str, str] = dict(zip(("conv2d0", "conv2d1", "conv2d2"), stem, strict=True))
+    for name in BLOCKS:
+        prefix = block + name.removeprefix("mixed")
+        names[name] = prefix + whole
+        for ours, theirs in zip(BRANCHES, branches.split(), strict=True):
+            names[f"{name}_{ours}"] = prefix + theirs
+    return names | {LOGITS: head}
 
 
-def block_channels(widths: tuple[int, ...]) -> int:
-    """Channels that a block with these widths puts out."""
-    return sum(w for kind, w in zip(BRANCHES, widths, strict=True) if kind in JOINED)
+InceptionV1.NAMES = {
+    "caffe": _names(
+        ("conv1/7x7_s2", "conv2/3x3_reduce", "conv2/3x3"),
+        "inception_",
+        "/1x1 /3x3_reduce /3x3 /5x5_reduce /5x5 /pool_proj",
+        "/output",
+        "loss3/classifier",
+    ),
+    "torchvision": _names(
+        ("conv1", "conv2", "conv3"),
+        "inception",
+        ".branch1 .branch2.0 .branch2.1 .branch3.0 .branch3.1 .branch4.1",
+        "",
+        "fc",
+    ),
+    "tensorflow": {LOGITS: "softmax2_pre_activation"},
+}
+NAMES = InceptionV1.NAMES

@@ -1,4 +1,4 @@
-"""Laws of Inception V1, and a second, plain-NumPy reading of its three families."""
+"""Laws of Inception V1, and a second, plain-NumPy reading of its four families."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,8 @@ import pytest
 
 from dreamvid.errors import DreamError, UnknownNameError, WeightsError
 from dreamvid.models import Model, ModelSpec
-from small import FULL_WIDTHS, TINY_WIDTHS, random_picture, tiny_model
+from dreamvid.models.inception_v1 import WIDTHS
+from small import TINY_WIDTHS, random_picture, tiny_model
 
 
 def test_layers_are_inception5hs_in_order(model: Model):
@@ -22,10 +23,37 @@ def test_layers_are_inception5hs_in_order(model: Model):
 
 
 def test_full_width_has_the_papers_channels():
-    spec = ModelSpec("inception_v1", "caffe", tuple(FULL_WIDTHS.items()), (0, 0, 0), 1.0)
+    spec = ModelSpec("inception_v1", "caffe", WIDTHS, (0, 0, 0), (1, 1, 1))
     model = Model(spec, None, None)  # type: ignore[arg-type]
     channels = [model.layer(f"mixed{b}").channels for b in ("3a", "3b", "4a", "4e", "5a", "5b")]
     assert channels == [256, 480, 512, 832, 832, 1024]
+
+
+@pytest.mark.parametrize(
+    ("alias", "ours"),
+    [
+        ("inception_4c/output", "mixed4c"),
+        ("inception_3b/5x5_reduce", "mixed3b_5x5_bottleneck"),
+        ("inception_4c/output_pre_relu", "mixed4c_pre_relu"),
+        ("conv2/3x3_reduce", "conv2d1"),
+        ("inception4c", "mixed4c"),
+        ("inception5b.branch4.1", "mixed5b_pool_reduce"),
+        ("conv3", "conv2d2"),
+    ],
+)
+def test_other_frameworks_names_lead_to_our_layers(model: Model, alias: str, ours: str):
+    assert model.layer(alias).name == ours
+    acts = model.activations(random_picture(32, 32), [alias, ours])
+    np.testing.assert_array_equal(acts[alias], acts[ours])
+
+
+def test_receptive_fields_and_work_are_as_published():
+    spec = ModelSpec("inception_v1", "caffe", WIDTHS, (0, 0, 0), (1, 1, 1))
+    model = Model(spec, None, None)  # type: ignore[arg-type]
+    assert model.layer("mixed4c").field == (299, 299)
+    assert model.layer("mixed5b").field == (715, 715)
+    # "about 1.5 billion multiply-adds" at 224x224, says the paper.
+    assert model.layer("mixed5b").flops * 224**2 / 2 == pytest.approx(1.5e9, rel=0.1)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (64, 45)])
@@ -63,9 +91,9 @@ def forward(
     family: str,
     image: jax.Array,
     mean: tuple[float, float, float],
-    scale: float,
+    scale: tuple[float, float, float],
 ) -> dict[str, np.ndarray]:
-    """Each block of the network, written from the published definitions of the three families."""
+    """Each block of the network, written from the published definitions of the four families."""
     found = {}
 
     def windows(x: np.ndarray, k: int, stride: int, how: str, fill: float) -> np.ndarray:
@@ -87,12 +115,13 @@ def forward(
         patches = windows(x, kernel.shape[0], stride, family, 0.0)
         return np.maximum(np.einsum("hwiyx,yxio->hwo", patches, kernel) + t[f"{name}/bias"], 0)
 
-    def pool(x: np.ndarray, stride: int) -> np.ndarray:
-        how = {"caffe": "pool that rounds up"}.get(family, family) if stride == 2 else "both sides"
-        return windows(x, 3, stride, how, -np.inf).max((-1, -2))
+    def pool(x: np.ndarray, stride: int, side: int = 3) -> np.ndarray:
+        up = {"caffe": "pool that rounds up", "torchvision": "pool that rounds up"}
+        how = up.get(family, family) if stride == 2 else "both sides"
+        return windows(x, side, stride, how, -np.inf).max((-1, -2))
 
     def norm(x: np.ndarray) -> np.ndarray:
-        if family == "folded":
+        if family in ("folded", "torchvision"):
             return x
         reach, bias, alpha, beta = {"tf": (5, 2, 1e-4, 0.5), "caffe": (2, 1, 1e-4 / 5, 0.75)}[
             family
@@ -101,14 +130,14 @@ def forward(
         total = np.stack([(n**2).sum(-1) for n in near], -1)
         return x / (bias + alpha * total) ** beta
 
-    x = (np.asarray(image, np.float64) * 255 - np.array(mean)) * scale
+    x = (np.asarray(image, np.float64) * 255 - np.array(mean)) * np.array(scale)
     x = found["conv2d0"] = conv("conv2d0", x, stride=2)
     x = found["conv2d1"] = conv("conv2d1", norm(pool(x, 2)))
     x = found["conv2d2"] = conv("conv2d2", x)
     x = norm(x)
     for block in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"):
         if block in ("3a", "4a", "5a"):
-            x = pool(x, 2)
+            x = pool(x, 2, side=2 if (family, block) == ("torchvision", "5a") else 3)
         b = f"mixed{block}"
         x = found[b] = np.concatenate(
             [
@@ -164,6 +193,6 @@ def test_an_unknown_layer_is_answered_with_the_nearest(model: Model):
     "widths", [TINY_WIDTHS[1:], (*TINY_WIDTHS[:-1], ("mixed5b", (1, 2))), (("conv2d0", (0,)),)]
 )
 def test_a_spec_with_other_widths_is_refused(widths: tuple):
-    spec = ModelSpec("inception_v1", "folded", widths, (0.0, 0.0, 0.0), 1.0)
+    spec = ModelSpec("inception_v1", "folded", widths, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     with pytest.raises(WeightsError, match="widths"):
         Model.from_tensors(spec, {})

@@ -72,7 +72,7 @@ def test_where_positions_tie_one_takes_the_whole_gradient():
 
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_a_convolution_is_a_sum_over_windows(size: int):
-    conv = Conv(size, 3, 4, rngs=nnx.Rngs(0))
+    conv = Conv((size, size), 3, 4, rngs=nnx.Rngs(0))
     conv.bias[...] = jnp.arange(4.0)
     x = np.random.default_rng(1).standard_normal((6, 7, 3)).astype(np.float32)
     patches = windows(x, size, 1, "symmetric", 0.0)
