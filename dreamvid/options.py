@@ -16,7 +16,11 @@ LARGEST_SIDE = 16384
 class General(Options):
     """What every render needs."""
 
-    model: str = option("builtin", "Network: builtin, or a .safetensors file.")
+    model: str = option(
+        "auto",
+        "Network: a name (see: dreamvid weights list) or a file; auto takes inception5h where it "
+        "is at hand, else builtin.",
+    )
     seed: int = option(0, "Randomness; the same seed gives the same frames.", low=0, high=2**32 - 1)
 
 

@@ -22,7 +22,7 @@ from dreamvid.media.sinks import SINKS, check_output, depth_of
 from dreamvid.media.stills import FORMATS, Picture, check_extent, fit, read_picture
 from dreamvid.media.target import check_target, frames_at
 from dreamvid.models import Model
-from dreamvid.models.spec import SMALLEST_SIDE, check_size
+from dreamvid.models.model import SMALLEST_SIDE, check_size
 from dreamvid.options import LARGEST_SIDE, Clip
 from dreamvid.paths import sha256_of, what_is_at
 from dreamvid.recipe import LONGEST, Recipe, motion_name, parse_recipe
@@ -75,7 +75,7 @@ class Plan:
         """What is being done, for people."""
         if self.model is None:
             return f"moving {self.size} pixels"
-        return f"dreaming {self.size} pixels at {', '.join(self.recipe.layers)}"
+        return _task(self.recipe, self.size)
 
 
 def plan_clip(
@@ -97,13 +97,14 @@ def plan_clip(
     check_output(output, recipe.clip.size, recipe.clip.fps, recipe.output, overwrite=True)
     still = _read_picture(recipe.picture, output)
     size = recipe.clip.size or like(still.size, DEFAULT_SIZE)
-    recipe = replace(recipe, clip=replace(recipe.clip, size=size))  # as it will be remembered
+    # As it will be remembered.
+    recipe = with_network(replace(recipe, clip=replace(recipe.clip, size=size)))
     source = fit(still.flattened(), size)
     ticks_a_second = float(recipe.clip.schedule_fps)
     signals = read_signals(recipe.sound, ticks_a_second) if recipe.sound else {}
     scope = recipe.scope(signals)
     recipe.check(scope)
-    model = None if motion_only else _load(recipe)
+    model = None if motion_only else _load(recipe, size)
     digests = {
         **_digests(recipe, dreamed=not motion_only),
         **({"sound sha256": sha256_of(recipe.sound)} if recipe.sound else {}),
@@ -145,7 +146,7 @@ class StillPlan:
     @property
     def task(self) -> str:
         """What is being done, for people."""
-        return f"dreaming {self.picture.size} pixels at {', '.join(self.recipe.layers)}"
+        return _task(self.recipe, self.picture.size)
 
 
 def plan_still(recipe: Recipe, output: Path, overwrite: bool = False) -> StillPlan:
@@ -162,9 +163,9 @@ def plan_still(recipe: Recipe, output: Path, overwrite: bool = False) -> StillPl
     check_target(output, FORMATS, overwrite)
     picture = _read_picture(recipe.picture, output)
     check_extent(output, picture.size)
-    recipe = replace(recipe, kind="image", clip=Clip(frames=1))
+    recipe = with_network(replace(recipe, kind="image", clip=Clip(frames=1)))
     recipe.check(recipe.scope())
-    model = _load(recipe)
+    model = _load(recipe, picture.size)
     settings = _settings(recipe, output, _digests(recipe))
     return StillPlan(recipe, output, overwrite, picture, model, settings)
 
@@ -249,7 +250,17 @@ def _read_picture(picture: Path, output: Path) -> Picture:
     return still
 
 
-def _load(recipe: Recipe) -> Model:
+def with_network(recipe: Recipe) -> Recipe:
+    """The same with the network that it will use by name, where it says "auto"."""
+    model = store.resolve(recipe.general.model)
+    return replace(recipe, general=replace(recipe.general, model=model))
+
+
+def _task(recipe: Recipe, size: Size) -> str:
+    return f"dreaming {size} pixels at {', '.join(recipe.layers)} of {recipe.network}"
+
+
+def _load(recipe: Recipe, size: Size) -> Model:
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # the latter where it must not use the CPU
@@ -258,7 +269,8 @@ def _load(recipe: Recipe) -> Model:
     model = store.load(recipe.network)
     for layer in recipe.layers:
         try:
-            model.layer(layer)  # raises where there is none
+            smallest = model.layer(layer).smallest  # raises where there is no such layer
+            check_size(size.width, size.height, f"a frame dreamed at {layer}", smallest)
         except DreamError as error:
             fade, excerpt = recipe.ascent.layer, ""
             if isinstance(fade, Fade):

@@ -15,6 +15,13 @@ from small import tiny_model
 jax.config.update("jax_platforms", "cpu")
 
 
+@pytest.fixture(autouse=True)
+def own_weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that the user has are not there, and none of ours is left to the user."""
+    folder = tmp_path_factory.getbasetemp() / "no weights"
+    monkeypatch.setenv("DREAMVID_WEIGHTS", str(folder))
+
+
 @pytest.fixture(scope="session", params=sorted(FAMILIES))
 def any_model(request: pytest.FixtureRequest) -> Model:
     """A tiny network of each family."""

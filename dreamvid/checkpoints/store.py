@@ -1,56 +1,202 @@
-"""Finds a network by name or path, and loads it."""
+"""The networks at hand: those that ship in the package, and those in a folder of the user's.
 
+The folder holds NAME.safetensors for each network, converted to our own format; `intake` puts them
+there.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dreamvid.checkpoints import safetensors
+import platformdirs
+
+from dreamvid.checkpoints import manifest
+from dreamvid.checkpoints.manifest import Published, digests_of
 from dreamvid.errors import WeightsError
-from dreamvid.models import Model
 from dreamvid.paths import packaged, sha256_of, what_is_at
-from dreamvid.registry import unknown_name
+
+if TYPE_CHECKING:  # JAX takes a second to import, and most of this needs none of it
+    import numpy as np
+
+    from dreamvid.models import Model
 
 BUILTIN = ("builtin",)
 """Networks that ship in the package, as weights/<name>.safetensors."""
+AUTO = "auto"
+"""The best of those at hand."""
+_PREFERRED = "inception5h"
+_SUFFIX = ".safetensors"
+_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+
+SOURCE, TENSORS, CHECKED = "source sha256", "sha256", "checked"
+"""What a converted file says of itself: digests of the original file and of the tensors that were
+made of it, and what the former was checked against."""
+
+
+def folder() -> Path:
+    """Where networks are kept: DREAMVID_WEIGHTS, or the platform's folder for caches."""
+    if chosen := os.environ.get("DREAMVID_WEIGHTS"):
+        return Path(chosen).expanduser()
+    return platformdirs.user_cache_path("dreamvid", appauthor=False) / "weights"
+
+
+def place_of(name: str) -> Path:
+    """The file that a network in the folder has, or would have."""
+    return folder() / f"{name}{_SUFFIX}"
+
+
+def may_be_called(name: str) -> bool:
+    """Whether a network in the folder may have this name."""
+    return bool(_NAME.fullmatch(name)) and name not in (*BUILTIN, AUTO)
+
+
+def installed() -> dict[str, Path]:
+    """The networks at hand, by name."""
+    found = {name: packaged("weights") / f"{name}{_SUFFIX}" for name in BUILTIN}
+    with contextlib.suppress(OSError):  # no folder, no networks
+        for path in sorted(folder().iterdir()):
+            if path.suffix == _SUFFIX and may_be_called(path.stem):
+                found[path.stem] = path
+    return found
+
+
+def resolve(name: str | Path) -> str:
+    """The network that a name stands for: "auto" is inception5h where it is at hand."""
+    if str(name) != AUTO:
+        return str(name)
+    return _PREFERRED if place_of(_PREFERRED).exists() else BUILTIN[0]
 
 
 def find(name_or_path: str | Path) -> Path:
     """The file of a network.
 
     Args:
-      name_or_path: "builtin", or the path of a .safetensors file.
+      name_or_path: "auto", the name of a network at hand, or the path of a file.
 
     Raises:
-      WeightsError: There is no such file.
+      WeightsError: There is no such file, or the network is not at hand; the message says how to
+        get it.
       MediaError: The path cannot be followed.
       UnknownNameError: There is no network of that name.
     """
-    text = str(name_or_path)
-    if text in BUILTIN:
-        return packaged("weights") / f"{text}.safetensors"
+    text = resolve(name_or_path)
+    here = installed()
+    if text in here:
+        return here[text]
+    if text in manifest.known():
+        raise _absent(manifest.published(text))
     path = Path(text)
     lies = what_is_at(path)
     if lies in ("folder", "device"):
-        raise WeightsError(f"{path} is a {lies}, not a network: name a .safetensors file")
-    if path.suffix == ".safetensors":
-        if lies == "nothing":
-            raise WeightsError(f"no network at {path}: check the path, or use --model builtin")
-        return path
-    if lies == "file":
-        raise WeightsError(f"{path} is not a network: dreamvid reads .safetensors files")
-    see = f"Known: {', '.join(BUILTIN)}, or the path of a .safetensors file"
-    raise unknown_name("network", text, BUILTIN, see)
+        raise WeightsError(f"{path} is a {lies}, not a network: name a file")
+    if lies == "nothing":
+        if _NAME.fullmatch(text):  # what has a dot or a slash is a path
+            raise manifest.unknown_network(text, here | manifest.known())
+        raise WeightsError(f"no network at {path}: check the path, or use --model builtin")
+    return path
 
 
-def load(name_or_path: str | Path = "builtin") -> Model:
-    """A network ready to dream, from the package or from a file; downloads nothing.
+def load(name_or_path: str | Path = AUTO) -> "Model":
+    """A network ready to dream, from the package, the folder or any file; downloads nothing.
+
+    Args:
+      name_or_path: As in `find`. A foreign file is converted in memory.
 
     Raises:
       WeightsError: The file is missing, damaged, or holds no network.
       MediaError: The path cannot be followed.
       UnknownNameError: There is no network of that name.
     """
-    return safetensors.read(find(name_or_path))
+    from dreamvid.checkpoints import foreign, safetensors
+    from dreamvid.models import Model
+
+    path = find(name_or_path)
+    if is_ours(path):
+        return safetensors.read(path)
+    original = manifest.recognise(digests_of(path))
+    return Model.from_tensors(*foreign.read(path, original.name if original else None))
 
 
 def digest(name_or_path: str | Path) -> str:
-    """The sha256 of a network's file, in hex; what a clip remembers its network by."""
-    return sha256_of(find(name_or_path))
+    """What a clip remembers its network by, in hex.
+
+    That is the file's sha256; but of a converted network that of its spec and tensors, since the
+    same network may be converted into other bytes elsewhere.
+    """
+    from dreamvid.checkpoints import safetensors
+
+    path = find(name_or_path)
+    if not (is_ours(path) and TENSORS in safetensors.read_facts(path)):
+        return sha256_of(path)
+    facts, tensors = safetensors.read_tensors(path)
+    spec = json.loads(facts[safetensors.FIELD])
+    decisive = {key: spec.get(key) for key in ("architecture", "family", "widths", "mean", "scale")}
+    text = json.dumps(decisive, sort_keys=True) + digest_of_tensors(tensors)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def verify(name: str | Path) -> str:
+    """Checks that a network is what was stored, and that it can be dreamed of.
+
+    Returns:
+      What was found, for people.
+
+    Raises:
+      WeightsError: It is not at hand, or damaged.
+      UnknownNameError: There is no network of that name.
+    """
+    from dreamvid.checkpoints import safetensors
+
+    path = find(name)
+    model = load(path)
+    told = f"{model.spec.architecture}, {len(model.layers)} layers"
+    if not is_ours(path):
+        return f"{told}; not converted, with no digest to check it against"
+    facts, tensors = safetensors.read_tensors(path)
+    if TENSORS not in facts:
+        return f"{told}; with no digest to check it against"
+    if facts[TENSORS] != (now := digest_of_tensors(tensors)):
+        raise WeightsError(
+            f"{path} is damaged: its tensors have the sha256 {now}, not {facts[TENSORS]}; "
+            "remove it, and fetch or import it again"
+        )
+    return f"{told}; as it was stored; its original was checked against {facts.get(CHECKED)}"
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is in our own format; safetensors without a spec are other people's.
+
+    Raises:
+      WeightsError: Its name says that it is safetensors, and it is not.
+    """
+    from dreamvid.checkpoints import safetensors
+
+    try:
+        return safetensors.FIELD in safetensors.read_facts(path)
+    except WeightsError:
+        if path.suffix == _SUFFIX:
+            raise
+        return False
+
+
+def digest_of_tensors(tensors: Mapping[str, "np.ndarray"]) -> str:
+    """The sha256 of tensors with their names, types and shapes, in hex."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name} {tensor.dtype} {tensor.shape}\n".encode())
+        found.update(tensor.tobytes())
+    return found.hexdigest()
+
+
+def _absent(network: Published) -> WeightsError:
+    size = f" ({network.shown_size})" if network.shown_size else ""
+    return WeightsError(
+        f"{network.name} is not here: dreamvid weights fetch {network.name}{size}, "
+        f"or dreamvid weights import FILE --as {network.name}"
+    )

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from dreamvid import __version__
-from dreamvid.cli import image, layers, measure, render, resume, settings, signals, zoom
+from dreamvid.cli import image, layers, measure, render, resume, settings, signals, weights, zoom
 from dreamvid.errors import DreamError, OptionError, Stopped
 
 DONE, BUG, USER, INTERRUPTED = 0, 1, 2, 3
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 for module in (zoom, image, render, resume, layers, settings, measure):
     app.command()(module.command)
+app.add_typer(weights.app, name="weights")
 
 
 @app.callback(invoke_without_command=True)

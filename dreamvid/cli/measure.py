@@ -41,8 +41,8 @@ Network = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="Network of the layer: builtin, or a .safetensors file.",
-        show_default="builtin, or the clip's own",
+        help="Network of the layer: a name (see: dreamvid weights list), or a file.",
+        show_default="auto, or the clip's own",
     ),
 ]
 Plot = Annotated[
@@ -71,7 +71,7 @@ def command(
 
     if plot:
         check_target(plot, FORMATS, overwrite)
-    network, layers = model or "builtin", [layer] if layer else []
+    network, layers = model or "auto", [layer] if layer else []
     if objective:
         from dreamvid.media.probe import read_settings
         from dreamvid.recipe import parse_recipe
@@ -80,9 +80,10 @@ def command(
         network, layers = model or own.network, layers or list(own.layers)
     score = None
     if layers:
-        from dreamvid.checkpoints.store import load
+        from dreamvid.checkpoints import store
 
-        score = layer_score(load(network), layers)
+        network = store.resolve(network)
+        score = layer_score(store.load(network), layers)
     measured = []
     for figure in figures(read_frames(clip), score):
         signals.check()

@@ -1,5 +1,6 @@
 """What a network's file must be, and how it is found."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from dreamvid import load
 from dreamvid.checkpoints import safetensors, store
 from dreamvid.errors import DreamError, UnknownNameError, WeightsError
 from dreamvid.models import ModelSpec
-from small import random_picture, tiny_spec, tiny_tensors
+from small import random_picture, tiny_model, tiny_spec, tiny_tensors
 
 
 @pytest.fixture
@@ -24,20 +25,29 @@ def test_what_is_written_is_read_again(file: Path):
     model = load(file)
     assert model.spec == tiny_spec()
     for name, tensor in tiny_tensors().items():
-        np.testing.assert_allclose(model.to_tensors()[name], tensor, atol=2e-3)
+        np.testing.assert_array_equal(model.to_tensors()[name], tensor)
 
 
 def test_a_spec_survives_its_text():
-    spec = tiny_spec()
+    spec = replace(tiny_spec(), scale=(1.0, 0.5, 0.25), labels=("cat", "dog"))
     again = ModelSpec.from_json(spec.to_json())
     assert vars(again) == vars(spec)
 
 
-def test_a_classifiers_head_may_lie_in_the_file(tmp_path: Path):
+def test_a_classifier_is_the_mean_of_the_last_layer_and_one_matrix(tmp_path: Path):
     path = tmp_path / "with-head.safetensors"
-    head = {"head/kernel": np.zeros((64, 2)), "head/bias": np.zeros(2)}
-    safetensors.write(path, tiny_spec(), tiny_tensors() | head)
-    assert "head/kernel" not in load(path).to_tensors()
+    spec = replace(tiny_spec(), labels=("cat", "dog"))
+    channels = tiny_model().layer("mixed5b").channels
+    kernel = np.random.default_rng(0).standard_normal((channels, 2), np.float32)
+    head = {"head/kernel": kernel, "head/bias": np.array([1.0, -1.0], np.float32)}
+    safetensors.write(path, spec, tiny_tensors() | head)
+    model = load(path)
+    assert model.layers[-1] == "logits"
+    assert model.layer("logits").channels == 2
+    acts = model.activations(random_picture(40, 70), ["mixed5b", "logits"])
+    assert acts["logits"].shape == (1, 1, 2)
+    expected = acts["mixed5b"].mean((0, 1)) @ kernel + head["head/bias"]
+    np.testing.assert_allclose(acts["logits"][0, 0], expected, rtol=1e-5)
 
 
 def test_the_builtin_network_dreams_of_every_layer_it_lists():
@@ -59,7 +69,7 @@ def test_the_digest_is_that_of_the_file(file: Path):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda t: t.pop("mixed4c/3x3/kernel"), "'mixed4c/3x3/kernel' is missing"),
+        (lambda t: t.pop("mixed4c/3x3/kernel"), r"'mixed4c/3x3/kernel', \(3, 3, 8, 16\), is missing"),
         (lambda t: t.update({"conv2d0/bias": np.zeros(9)}), r"'conv2d0/bias' is \(9,\)"),
         (lambda t: t.update({"mixed9z/bias": np.zeros(9)}), "'mixed9z/bias' belongs to no layer"),
         (lambda t: t["mixed4a/1x1/bias"].fill(np.nan), "'mixed4a/1x1/bias' is not all finite"),
@@ -97,7 +107,9 @@ def test_a_damaged_file_is_refused(file: Path):
         {"dreamvid": tiny_spec().to_json().replace('"inception_v1"', "[1]")},
         {"dreamvid": tiny_spec().to_json().replace("[4]", "[Infinity]")},
         {"dreamvid": "[" * 100_000},
-        {"dreamvid": tiny_spec().to_json().replace('"scale": 1.0', '"scale": NaN')},
+        {"dreamvid": tiny_spec().to_json().replace('"scale": [1.0', '"scale": [NaN')},
+        {"dreamvid": tiny_spec().to_json().replace('"scale": [1.0, ', '"scale": [')},
+        {"dreamvid": tiny_spec().to_json().replace('"labels": []', '"labels": ["cat"]')},
     ],
 )
 def test_a_foreign_file_is_refused(file: Path, metadata: dict[str, str] | None):
@@ -115,5 +127,5 @@ def test_names_and_paths_that_lead_nowhere(tmp_path: Path):
     with pytest.raises(WeightsError, match="is a folder"):
         load(tmp_path)
     (tmp_path / "net.txt").write_text("hello")
-    with pytest.raises(DreamError, match="is not a network"):
+    with pytest.raises(DreamError, match="is no network"):
         load(tmp_path / "net.txt")

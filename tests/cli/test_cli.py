@@ -62,7 +62,7 @@ def test_zoom_makes_a_clip_that_tells_how_it_was_made(folder: Path, run: Run):
     assert (code, out) == (0, "out.mp4\n")
     told = [line.partition(",")[0] for line in errors.splitlines()]
     assert told == [
-        "dreaming 32x24 pixels at mixed3a",
+        "dreaming 32x24 pixels at mixed3a of tiny.safetensors",
         "1 of 3 frames",
         "3 of 3 frames",
         "encoding out.mp4",
@@ -347,7 +347,18 @@ def test_without_a_command_it_explains_itself(run: Run):
 def test_layers_lists_what_can_be_dreamed_of(run: Run):
     code, out, _ = run("layers")
     assert code == 0
-    assert ["mixed4c", "256", "16"] in [line.split() for line in out.splitlines()]
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0][:2] == ["builtin:", "inception_v1,"]
+    assert ["mixed4c", "256", "16", "299x299"] in [line[:4] for line in lines]
+    assert ["logits", "100", "-", "all"] in [line[:4] for line in lines]
+
+
+def test_layers_counts_the_work_for_a_picture(run: Run):
+    def work(size: str) -> float:
+        out = run("layers", "--size", size)[1]
+        return float(next(w for w in out.splitlines() if w.startswith("mixed5b ")).split()[-1])
+
+    assert work("640x480") == pytest.approx(4 * work("320x240"), rel=0.01)
 
 
 def test_help_imports_nothing_heavy():
