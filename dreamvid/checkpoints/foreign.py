@@ -1,7 +1,7 @@
 """Networks from other frameworks' files: finds out what a file is, and converts it."""
 
 from pathlib import Path
-from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
@@ -13,8 +13,33 @@ from dreamvid.models import ModelSpec
 from dreamvid.models.network import shapes
 from dreamvid.paths import what_is_at
 
-FORMATS = (timm, keras, pytorch, tensorflow, caffe)
+
+class Format(Protocol):
+    """What a module that reads a format offers."""
+
+    @property
+    def NAME(self) -> str:  # noqa: N802 - a module's constants
+        """What the manifest calls it."""
+        ...
+
+    @property
+    def LAYOUTS(self) -> tuple[Layout, ...]:  # noqa: N802
+        """The networks that come in it."""
+        ...
+
+    def claims(self, path: Path, start: bytes) -> bool:
+        """Whether a file whose first 512 bytes are `start` is of this format."""
+        ...
+
+    def read(self, path: Path) -> Contents:
+        """Its tensors; raises WeightsError where it is damaged or not to be trusted."""
+        ...
+
+
+FORMATS: tuple[Format, ...] = (timm, keras, pytorch, tensorflow, caffe)
 """Asked in this order; the last two have nothing to be known by at once."""
+LARGEST_FILE = 1 << 29
+"""Bytes of a file; the largest Inception has a fifth."""
 FIRST_KERNEL = "conv2d0/kernel"
 HEAD = "head/kernel", "head/bias"
 
@@ -23,10 +48,10 @@ def read(path: Path, like: str | None = None) -> tuple[ModelSpec, dict[str, np.n
     """The network in a file that another framework wrote.
 
     Args:
-      path: The file; what it is called does not matter.
+      path: The file; it is known by its content.
       like: The published network whose facts (input, labels, licence) hold. None takes input and
-        labels of the first one in the manifest that has the same format, architecture and number
-        of classes.
+        labels of the first one in the manifest that has the same architecture, family and number of
+        classes.
 
     Returns:
       The spec, and tensors for `Model.from_tensors`, float32.
@@ -41,7 +66,7 @@ def read(path: Path, like: str | None = None) -> tuple[ModelSpec, dict[str, np.n
 
 
 def convert(
-    contents: Contents, form: ModuleType, like: str | None = None
+    contents: Contents, form: Format, like: str | None = None
 ) -> tuple[ModelSpec, dict[str, np.ndarray]]:
     """The network among the tensors of a foreign file.
 
@@ -58,12 +83,13 @@ def convert(
       UnknownNameError: There is no published network called `like`.
     """
     facts = None if like is None else manifest.published(like)
-    layouts: tuple[Layout, ...] = form.LAYOUTS
-    layout = next((one for one in layouts if one.mark in contents.tensors), layouts[0])
+    marked = (one for one in form.LAYOUTS if one.mark in contents.tensors)
+    layout = next(marked, form.LAYOUTS[0])  # whose first tensor will be missed by name
     if facts and (facts.architecture, facts.family) != (layout.architecture, layout.family):
         raise WeightsError(
-            f"{contents.path} holds {layout.architecture} as {layout.family} has it, but {like} is "
-            f"{facts.architecture} as {facts.family} has it: import it under another name"
+            f"{contents.path} holds {layout.architecture} of the {layout.family} family, but "
+            f"{like} is {facts.architecture} of the {facts.family} family: "
+            "import it under another name"
         )
     needed = _shapes(layout, classes=1)
     tensors = {}
@@ -83,7 +109,7 @@ def convert(
     if head is not None:
         tensors |= dict(zip(HEAD, head, strict=True))
         classes = head[1].size
-    known = facts or _nearest(form.NAME, layout, classes)
+    known = facts or _nearest(layout, classes)
     if known.channels == "bgr":
         tensors[FIRST_KERNEL] = np.ascontiguousarray(tensors[FIRST_KERNEL][:, :, ::-1])
     spec = ModelSpec(
@@ -99,11 +125,12 @@ def convert(
     return spec, tensors
 
 
-def format_of(path: Path) -> ModuleType:
-    """The module that reads a file.
+def format_of(path: Path) -> Format:
+    """What reads a file.
 
     Raises:
-      WeightsError: There is no such file, it cannot be read, or no format claims it.
+      WeightsError: There is no such file, it is too large, it cannot be read, or no format claims
+        it.
       MediaError: The path cannot be followed.
     """
     lies = what_is_at(path)
@@ -112,6 +139,8 @@ def format_of(path: Path) -> ModuleType:
     if lies != "file":
         raise WeightsError(f"{path} is a {lies}, not a network: name a file")
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise WeightsError(f"{path} is no Inception: it has more than {LARGEST_FILE} bytes")
         with path.open("rb") as file:
             start = file.read(512)
     except OSError as error:
@@ -132,11 +161,12 @@ def _shapes(layout: Layout, classes: int) -> dict[str, tuple[int, ...]]:
     return shapes(spec)
 
 
-def _nearest(form: str, layout: Layout, classes: int) -> Published:
+def _nearest(layout: Layout, classes: int) -> Published:
+    """Whose input and labels a network most likely has that nobody has named."""
     kin = [
         one
         for one in manifest.known().values()
-        if (one.format, one.architecture) == (form, layout.architecture)
+        if (one.architecture, one.family) == (layout.architecture, layout.family)
     ]
     return next((one for one in kin if one.classes == classes), kin[0])
 

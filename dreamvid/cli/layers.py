@@ -7,10 +7,13 @@ import typer
 Network = Annotated[
     str, typer.Option(help="Network: a name (see: dreamvid weights list), or a file.")
 ]
+Classes = Annotated[
+    bool, typer.Option("--classes", help="List the classes instead, the channels of logits.")
+]
 Shown = Annotated[str, typer.Option(metavar="<size>", help="Picture whose work is counted.")]
 
 
-def command(*, model: Network = "auto", size: Shown = "640x360") -> None:
+def command(*, model: Network = "auto", size: Shown = "640x360", classes: Classes = False) -> None:
     """List a network's layers, low to high: channels, stride, what a position sees, work."""
     from dreamvid.checkpoints import store
     from dreamvid.errors import OptionError
@@ -25,9 +28,15 @@ def command(*, model: Network = "auto", size: Shown = "640x360") -> None:
         raise OptionError("--size", f"is {size!r}: write it like 640x360") from None
     name = store.resolve(model)
     network = store.load(name)
+    if classes:
+        if not network.spec.labels:
+            raise OptionError("--classes", f"finds none: {name} has no classifier")
+        for index, label in enumerate(network.spec.labels):
+            print(f"{index:>5}  {label}")
+        return
     layers = [layer for layer in network.describe() if not layer.name.endswith("_pre_relu")]
     width = max(len(layer.name) for layer in layers) + 2
-    print(f"{name}: {network.spec.architecture}, as {network.spec.family} has it")
+    print(f"{name}: {network.spec.architecture}, {network.spec.family} family")
     print(f"{'layer':<{width}}channels  stride      field  GFLOP at {picture}")
     for layer in layers:
         # A classifier sees the whole picture, and has no stride.

@@ -107,12 +107,15 @@ def average_pool(
       count_padding: Whether padded zeros count in the mean, as in PyTorch, or not, as in
         TensorFlow.
     """
-    counts = np.ones((1, *x.shape[1:3], 1), np.float32)
-    for axis in (1, 2):
-        x = reduce(operator.add, _slices(x, axis, kernel, stride, padding, fill=0.0))
-        inside = _slices(jnp.asarray(counts), axis, kernel, stride, padding, fill=0.0)
-        counts = reduce(operator.add, inside)
-    return x / (kernel * kernel if count_padding else counts)
+
+    def total(x: jax.Array) -> jax.Array:
+        for axis in (1, 2):
+            x = reduce(operator.add, _slices(x, axis, kernel, stride, padding, fill=0.0))
+        return x
+
+    if count_padding:
+        return total(x) / (kernel * kernel)
+    return total(x) / total(jnp.ones((1, *x.shape[1:3], 1), x.dtype))
 
 
 def _slices(

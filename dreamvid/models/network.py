@@ -124,7 +124,7 @@ class Network(nnx.Module):
 
     def __init__(self, spec: ModelSpec, rngs: nnx.Rngs):
         self.spec = spec
-        known = reaches(self.nodes(spec))
+        known = _reaches(self.nodes(spec))
         for node in self.nodes(spec):
             layer = node.operation
             if isinstance(layer, Convolution):
@@ -200,7 +200,7 @@ def shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
       UnknownNameError: There is no such architecture or family.
     """
     nodes = ARCHITECTURES[spec.architecture].nodes(spec)
-    known, needed = reaches(nodes), {}
+    known, needed = _reaches(nodes), {}
     for node in nodes:
         if isinstance(node.operation, Convolution | Classifier):
             kernel = node.operation.kernel if isinstance(node.operation, Convolution) else ()
@@ -221,7 +221,7 @@ def aliases(architecture: str) -> dict[str, str]:
     return known
 
 
-def reaches(nodes: tuple[Node, ...]) -> dict[str, LayerInfo]:
+def _reaches(nodes: tuple[Node, ...]) -> dict[str, LayerInfo]:
     """What there is to know of each node, those that are no layers too."""
     found = {PIXELS: LayerInfo(PIXELS, 3, 1, (1, 1), 1, 0.0)}
     below: dict[str, frozenset[str]] = {PIXELS: frozenset()}
@@ -258,7 +258,7 @@ def reaches(nodes: tuple[Node, ...]) -> dict[str, LayerInfo]:
 
 
 def _layers(nodes: tuple[Node, ...]) -> Iterator[LayerInfo]:
-    known = reaches(nodes)
+    known = _reaches(nodes)
     for node in nodes:
         info = known[node.name]
         match node.operation:
@@ -277,9 +277,11 @@ def widths_of(spec: ModelSpec, counts: dict[str, int]) -> dict[str, tuple[int, .
       counts: Each part of the network -> how many convolutions it has.
 
     Raises:
-      WeightsError: Other parts have widths, or a part has not as many.
+      WeightsError: Other parts have widths, or a part has another number of them.
     """
     widths = dict(spec.widths)
+    if unknown := sorted(widths.keys() - counts.keys()):
+        raise WeightsError(f"its spec has widths for {unknown[0]!r}, which it does not have")
     for name, count in counts.items():
         if len(widths.get(name, ())) != count or min(widths[name]) < 1:
             raise WeightsError(f"its spec needs {count} widths for {name!r}")

@@ -31,7 +31,10 @@ class ModelSpec:
     origin: str = field(default="unknown", compare=False)
     """Where the weights come from: data, recipe, address."""
     labels: tuple[str, ...] = field(default=(), compare=False)
-    """Class names in the order of the classifier's outputs; none where there is no classifier."""
+    """Class names in the order of the classifier's outputs; none where there is no classifier.
+
+    How many there are shapes the program too, as the shapes of the params tell.
+    """
 
     def to_json(self) -> str:
         """The spec as the one JSON text that travels in a file's metadata."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dreamvid.checkpoints import caffe, foreign, manifest, pytorch
+from dreamvid.checkpoints import caffe, foreign, manifest, pytorch, timm
 from dreamvid.checkpoints.conversion import Contents
 from dreamvid.errors import UnknownNameError, WeightsError
 from dreamvid.models import Model, ModelSpec, inception_v1
@@ -99,25 +99,29 @@ def test_facts_of_a_published_network_hold_where_it_is_named():
     places = manifest.published("googlenet_places365")
     assert (spec.mean, spec.licence, spec.origin) == (places.mean, places.licence, places.origin)
     assert spec.labels[:2] == ("class 0", "class 1")  # 1000 classes are not its 365
-    with pytest.raises(WeightsError, match=r"holds inception_v1 as caffe .* inception_v3 as keras"):
+    with pytest.raises(WeightsError, match="is inception_v3 of the keras family"):
         foreign.convert(caffes(1000), caffe, like="keras_inception_v3")
     with pytest.raises(UnknownNameError, match="googlenet_places"):
         foreign.convert(caffes(1000), caffe, like="googlenet_places366")
 
 
-def test_a_batch_norm_of_negative_variance_is_refused():
-    names = inception_v1.NAMES["torchvision"]
+def torchvisions() -> dict[str, np.ndarray]:
+    """A GoogLeNet of torchvision's whose kernels are all zero."""
     tensors = {}
     spec = ModelSpec("inception_v1", "torchvision", inception_v1.WIDTHS, (0, 0, 0), (1, 1, 1))
     for name, shape in shapes(spec).items():
         path, _, kind = name.rpartition("/")
-        theirs = names[path.replace("/", "_", 1)]
+        theirs = inception_v1.NAMES["torchvision"][path.replace("/", "_", 1)]
         if kind == "kernel":
             tensors[f"{theirs}.conv.weight"] = np.zeros((*shape[:1:-1], *shape[:2]), np.float32)
         else:
             norm = {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1}
             tensors |= {f"{theirs}.bn.{k}": np.full(shape, v, np.float32) for k, v in norm.items()}
-    foreign.convert(Contents(Path("a.pth"), tensors), pytorch)
+    return tensors
+
+
+def test_a_batch_norm_of_negative_variance_is_refused():
+    tensors = torchvisions()
     tensors["inception4c.branch2.1.bn.running_var"][3] = -1
     with pytest.raises(WeightsError, match="batch norm of mixed4c_3x3 leaves no finite numbers"):
         foreign.convert(Contents(Path("a.pth"), tensors), pytorch)
@@ -138,6 +142,14 @@ def test_what_is_no_network_is_refused(content: bytes, complaint: str, tmp_path:
         foreign.read(tmp_path)
 
 
+def test_a_file_too_large_for_any_network_is_not_even_read(tmp_path: Path):
+    path = tmp_path / "large.safetensors"
+    with path.open("wb") as file:
+        file.truncate(foreign.LARGEST_FILE + 1)
+    with pytest.raises(WeightsError, match="is no Inception: it has more than"):
+        foreign.read(path)
+
+
 def test_every_published_network_has_a_reader_and_a_layout():
     forms = {form.NAME: form for form in foreign.FORMATS}
     for one in manifest.known().values():
@@ -145,3 +157,16 @@ def test_every_published_network_has_a_reader_and_a_layout():
         assert (one.architecture, one.family) in {(a.architecture, a.family) for a in layouts}
         assert len(one.label_names()) in (0, one.classes)
         assert all(math.isfinite(value) for value in (*one.mean, *one.scale))
+
+
+@pytest.mark.parametrize("form", foreign.FORMATS, ids=lambda form: form.NAME)
+def test_every_layout_has_somebody_whose_facts_it_can_take(form: foreign.Format):
+    for layout in form.LAYOUTS:
+        kin = {(one.architecture, one.family) for one in manifest.known().values()}
+        assert (layout.architecture, layout.family) in kin
+
+
+def test_a_googlenet_in_safetensors_is_read_as_torchvisions():
+    contents = Contents(Path("net.safetensors"), torchvisions())
+    spec, _ = foreign.convert(contents, timm)
+    assert (spec.family, spec.mean) == ("torchvision", (127.5, 127.5, 127.5))

@@ -353,6 +353,12 @@ def test_layers_lists_what_can_be_dreamed_of(run: Run):
     assert ["logits", "100", "-", "all"] in [line[:4] for line in lines]
 
 
+def test_layers_lists_the_classes(run: Run):
+    code, out, _ = run("layers", "--classes")
+    assert (code, len(out.splitlines())) == (0, 100)
+    assert out.splitlines()[0].split()[0] == "0"
+
+
 def test_layers_counts_the_work_for_a_picture(run: Run):
     def work(size: str) -> float:
         out = run("layers", "--size", size)[1]

@@ -1,5 +1,7 @@
 """Laws of Inception V1, and a second, plain-NumPy reading of its four families."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,8 +45,12 @@ def test_full_width_has_the_papers_channels():
 )
 def test_other_frameworks_names_lead_to_our_layers(model: Model, alias: str, ours: str):
     assert model.layer(alias).name == ours
-    acts = model.activations(random_picture(32, 32), [alias, ours])
-    np.testing.assert_array_equal(acts[alias], acts[ours])
+
+
+def test_an_alias_is_answered_under_its_own_name(model: Model):
+    acts = model.activations(random_picture(32, 32), ["inception_3a/output", "mixed3a"])
+    assert list(acts) == ["inception_3a/output", "mixed3a"]
+    np.testing.assert_array_equal(acts["inception_3a/output"], acts["mixed3a"])
 
 
 def test_receptive_fields_and_work_are_as_published():
@@ -58,17 +64,24 @@ def test_receptive_fields_and_work_are_as_published():
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (64, 45)])
 def test_any_size_gives_every_layer_as_described(any_model: Model, size: tuple[int, int]):
-    acts = any_model.activations(random_picture(*size), any_model.layers)
-    assert tuple(acts) == any_model.layers
+    picture = jax.ShapeDtypeStruct((*size, 3), jnp.float32)
+    acts = jax.eval_shape(partial(any_model.activations, layers=any_model.layers), picture)
+    assert acts.keys() == set(any_model.layers)
     for info in any_model.describe():
         act = acts[info.name]
         assert act.dtype == jnp.float32
         assert act.shape[2] == info.channels
         for side, positions in zip(size, act.shape, strict=False):
             assert max(side // info.stride, 1) <= positions <= side / info.stride + 1
-        assert jnp.isfinite(act).all()
-        if not info.name.endswith("_pre_relu"):
-            np.testing.assert_array_equal(act, jax.nn.relu(acts[f"{info.name}_pre_relu"]))
+
+
+def test_a_layer_is_the_rectified_one_before(any_model: Model):
+    acts = any_model.activations(random_picture(17, 31), any_model.layers)
+    assert tuple(acts) == any_model.layers
+    for name in any_model.layers:
+        assert jnp.isfinite(acts[name]).all()
+        if f"{name}_pre_relu" in acts:
+            np.testing.assert_array_equal(acts[name], jax.nn.relu(acts[f"{name}_pre_relu"]))
 
 
 def test_the_stem_of_tensorflow_rounds_up():
@@ -76,7 +89,7 @@ def test_the_stem_of_tensorflow_rounds_up():
     assert acts["conv2d0"].shape[:2] == (113, 113)
 
 
-@pytest.mark.parametrize("size", [(33, 40), (64, 64)])
+@pytest.mark.parametrize("size", [(33, 40)])
 def test_a_plain_numpy_reading_of_the_network_agrees(any_model: Model, size: tuple[int, int]):
     image = random_picture(*size)
     spec = any_model.spec

@@ -1,5 +1,7 @@
 """Laws of Inception V3; that it is the frameworks' own is for tests/parity."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,20 +36,29 @@ def test_full_width_has_the_papers_channels():
 @pytest.mark.parametrize("family", sorted(inception_v3.FAMILIES))
 def test_any_size_gives_every_layer_as_described(family: str, size: tuple[int, int]):
     model = tiny(family)
-    acts = model.activations(random_picture(*size), model.layers)
+    picture = jax.ShapeDtypeStruct((*size, 3), jnp.float32)
+    acts = jax.eval_shape(partial(model.activations, layers=model.layers), picture)
     for info in model.describe():
-        act = acts[info.name]
-        assert act.shape[2] == info.channels
-        assert jnp.isfinite(act).all()
-        if f"{info.name}_pre_relu" in acts:
-            np.testing.assert_array_equal(act, jax.nn.relu(acts[f"{info.name}_pre_relu"]))
+        assert acts[info.name].shape[2] == info.channels
+        assert min(acts[info.name].shape) >= 1
+
+
+def test_a_layer_is_the_rectified_one_before():
+    model = tiny()
+    acts = model.activations(random_picture(80, 91), model.layers)
+    for name in model.layers:
+        assert jnp.isfinite(acts[name]).all()
+        if f"{name}_pre_relu" in acts:
+            np.testing.assert_array_equal(acts[name], jax.nn.relu(acts[f"{name}_pre_relu"]))
 
 
 @pytest.mark.parametrize("layer", ["conv2d4", "mixed2", "mixed3", "mixed8", "mixed10"])
 def test_a_picture_as_small_as_a_layer_can_be_still_has_a_position(layer: str):
     model = tiny()
     side = max(model.layer(layer).smallest, 16)
-    assert min(model.activations(random_picture(side, side), [layer])[layer].shape) >= 1
+    picture = jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
+    acts = jax.eval_shape(partial(model.activations, layers=[layer]), picture)
+    assert min(acts[layer].shape) >= 1
     if side > 16:
         with pytest.raises(DreamError, match=f"enlarge it to at least {side}x{side}"):
             model.activations(random_picture(side, side - 1), [layer])
@@ -106,6 +117,9 @@ def test_receptive_fields_follow_the_kernels():
 
 
 def test_a_spec_with_other_widths_is_refused():
+    more = (*inception_v3.WIDTHS, ("mixed11", (1,)))
+    with pytest.raises(WeightsError, match="widths for 'mixed11', which it does not have"):
+        Model.from_tensors(ModelSpec("inception_v3", "keras", more, MEAN, SCALE), {})
     spec = ModelSpec("inception_v3", "keras", inception_v3.WIDTHS[1:], MEAN, SCALE)
     with pytest.raises(WeightsError, match="widths for 'conv2d0'"):
         Model.from_tensors(spec, {})
