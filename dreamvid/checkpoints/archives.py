@@ -5,6 +5,7 @@ is refused whole: nobody publishes such a one by mistake.
 """
 
 import gzip
+import io
 import re
 import stat
 import struct
@@ -16,31 +17,30 @@ from typing import BinaryIO
 
 from dreamvid.errors import WeightsError
 
-LARGEST = 1 << 27
+LARGEST_FILE = 1 << 27
 """Bytes of a file, packed or not. The largest network that comes as a protobuf takes 54 MB."""
-RATIO = 100
-"""Times its packed size that a member may take. Weights shrink by a tenth, text to a third."""
-SMALL = 1 << 20
-"""Bytes that are no bomb, however well they were packed."""
-LISTED = 1000
+LARGEST_DIRECTORY = 1 << 20
+"""Bytes of a zip's list of members; that of a PyTorch file of Inception V3 takes a thirtieth."""
+MOST_MEMBERS = 1000
 """Members of an archive; the published ones have less than ten."""
+HIGHEST_RATIO = 100
+"""Times its packed size that a member may take. Weights shrink by a tenth, text to a third."""
+HARMLESS = 1 << 20
+"""Bytes that are no bomb, however well they were packed."""
 
 ZIP, GZIP = b"PK\3\4", b"\x1f\x8b"
-# The end of a zip: 22 bytes, then a comment of at most 64 KB; before them, where the archive is
-# larger than we read, the locator of another end. Source: PKWARE's APPNOTE.TXT, 4.3.15 and 4.3.16.
-_END, _LOCATOR, _TAIL = b"PK\5\6", b"PK\6\7", 22 + (1 << 16) + 20
-_DIRECTORY = 1 << 20  # bytes of the list of members
-# What the readers of archives raise on damage.
-_DAMAGE = (
+DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
     EOFError,
     OSError,
+    OverflowError,
     RuntimeError,
     ValueError,
 )
+"""What the readers of archives raise on damage."""
 
 
 def content(path: Path, suffix: str) -> bytes:
@@ -76,19 +76,57 @@ def find(path: Path, suffix: str) -> dict[str, bytes]:
                 return _in_zip(path, file, suffix)
             if start.startswith(GZIP):
                 return _in_tar(path, file, suffix)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise WeightsError(
                 f"{path} is damaged or cut off ({_short(str(error))}): fetch it again"
             ) from None
     return {}
 
 
+def open_zip(path: Path, file: BinaryIO) -> zipfile.ZipFile:
+    """A zip whose members are quickly listed, and whose names stay inside its folder.
+
+    Args:
+      path: Names it in errors.
+      file: Open, at any place.
+
+    Raises:
+      WeightsError: It is damaged, cut off, lists too much, or is not to be trusted.
+
+    Source: PKWARE's APPNOTE.TXT, 4.3.14 to 4.3.16.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(size - 98 - 0xFFFF, 0))
+    last = file.read().rjust(98, b"\0")
+    # The last 22 bytes are the end, but for a comment of up to 64 KB. Where the 20 before them
+    # locate a larger end, it is the 56 before those. zipfile would also look elsewhere, and list
+    # what was not measured here.
+    start = len(last) - 22
+    if not last.startswith(b"PK\5\6", start) or last[-2:] != b"\0\0":
+        start = last.rfind(b"PK\5\6", max(len(last) - 22 - 0xFFFF, 76))
+    end, comment = last[start : start + 22], last[start + 22 :]
+    larger, locator = last[start - 76 : start - 20], last[start - 20 : start]
+    place = size - len(comment) - 98
+    located = locator.startswith(b"PK\6\7")
+    placed = larger.startswith(b"PK\6\6") and locator[8:16] == place.to_bytes(8, "little")
+    if start < 0 or end[20:] != len(comment).to_bytes(2, "little") or (located and not placed):
+        raise WeightsError(f"{path} is damaged or cut off: fetch it again, or unpack it yourself")
+    directories = end[12:16], larger[40:48] if located else b""
+    # A hundred megabytes of empty members take zipfile half a minute.
+    if max(int.from_bytes(each, "little") for each in directories) > LARGEST_DIRECTORY:
+        raise _overcrowded(path)
+    archive = zipfile.ZipFile(file)
+    for name in archive.namelist():
+        _check_name(path, name)
+    return archive
+
+
 def _opened(path: Path) -> BinaryIO:
     try:
         size = path.stat().st_size
-        if size > LARGEST:
+        if size > LARGEST_FILE:
             raise WeightsError(
-                f"{path} takes {size} bytes, more than any network of this format ({LARGEST})"
+                f"{path} takes {size} bytes, more than any network of this format ({LARGEST_FILE})"
             )
         return path.open("rb")
     except OSError as error:
@@ -96,26 +134,23 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _in_zip(path: Path, file: BinaryIO, suffix: str) -> dict[str, bytes]:
-    file.seek(max(path.stat().st_size - _TAIL, 0))
-    tail = file.read()
-    directory = tail[tail.rfind(_END) :][12:16]
-    # Before zipfile lists them all: a hundred megabytes of empty members take it half a minute.
-    if _LOCATOR in tail or int.from_bytes(directory, "little") > _DIRECTORY:
-        raise WeightsError(f"{path} holds too many members for a network's archive")
     found = {}
-    with zipfile.ZipFile(file) as archive:
-        _check_count(path, len(archive.infolist()))
-        for member in archive.infolist():
-            _check_name(path, member.filename)
+    with open_zip(path, file) as archive:
+        members = archive.infolist()
+        _check_count(path, len(members))
+        for member in members:
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise _untrusted(path, member.filename, "is a link")
-        for member in archive.infolist():
-            if not _is_wanted(member.filename, suffix):
-                continue
+        wanted = [member for member in members if _is_wanted(member.filename, suffix)]
+        for member in wanted:
+            _check_size(path, member.filename, member.file_size, member.compress_size)
+        # Each may pass alone, and all together fill the memory.
+        if sum(member.file_size for member in wanted) > LARGEST_FILE:
+            raise _bomb(path)
+        for member in wanted:
             if member.flag_bits & 1:
                 name = _short(member.filename)
                 raise WeightsError(f"{path}: member {name!r} is encrypted: unpack it yourself")
-            _check_size(path, member.filename, member.file_size, member.compress_size)
             # Bzip2 and LZMA unpack to more than any ratio of ours before they can be stopped.
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise _untrusted(path, member.filename, "is packed neither plainly nor by deflate")
@@ -138,7 +173,7 @@ class _Capped:
         data = self.file.read(size)
         self.left -= len(data)
         if self.left < 0:
-            raise WeightsError(f"{self.path} unpacks to far more than a network needs")
+            raise _bomb(self.path)
         return data
 
 
@@ -167,8 +202,8 @@ def _is_wanted(name: str, suffix: str) -> bool:
 
 
 def _check_count(path: Path, count: int) -> None:
-    if count > LISTED:
-        raise WeightsError(f"{path} holds too many members for a network's archive")
+    if count > MOST_MEMBERS:
+        raise _overcrowded(path)
 
 
 def _check_name(path: Path, name: str) -> None:
@@ -183,7 +218,15 @@ def _check_size(path: Path, name: str, size: int, packed: int) -> None:
 
 
 def _most(packed: int) -> int:
-    return min(LARGEST, max(SMALL, RATIO * packed))
+    return min(LARGEST_FILE, max(HARMLESS, HIGHEST_RATIO * packed))
+
+
+def _overcrowded(path: Path) -> WeightsError:
+    return WeightsError(f"{path} holds too many members for a network's archive")
+
+
+def _bomb(path: Path) -> WeightsError:
+    return WeightsError(f"{path} unpacks to far more than a network needs")
 
 
 def _untrusted(path: Path, name: str, problem: str) -> WeightsError:

@@ -3,7 +3,6 @@
 Source: the field numbers, and the two ways of telling a blob's shape, in Caffe's caffe.proto.
 """
 
-import math
 import re
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from dreamvid.checkpoints import archives
 from dreamvid.checkpoints.conversion import Contents, Layout, Weights
-from dreamvid.checkpoints.wire import MalformedError, Message
+from dreamvid.checkpoints.wire import MalformedError, Message, shaped
 from dreamvid.errors import WeightsError
 from dreamvid.models import inception_v1
 
@@ -28,7 +27,6 @@ _BODY = re.compile(
 # name and their blobs.
 _VERSIONS = ((2, 4, 6), (100, 1, 7))
 _HEAD = "loss3/classifier"
-_MOST_AXES = 8
 
 
 def claims(path: Path, start: bytes) -> bool:
@@ -79,11 +77,7 @@ def _array(name: str, blob: Message) -> np.ndarray:
     values = blob.array(5, "<f4")
     if not len(values):
         values = blob.array(8, "<f8")
-    impossible = len(shape) > _MOST_AXES or min(shape, default=1) < 1
-    if impossible or math.prod(shape) != len(values):
-        claim = str(shape)[:80]
-        raise MalformedError(f"blob {name!r} has {len(values)} values for a shape of {claim}")
-    return values.reshape(shape)
+    return shaped(f"blob {name!r}", values, shape)
 
 
 def _take(contents: Contents, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -10,6 +10,8 @@ from dreamvid.errors import WeightsError
 
 LARGEST = 1 << 30
 """Bytes that the tensors of a file may take; the largest Inception needs a tenth."""
+MOST_AXES = 8
+"""Axes of a tensor; a kernel has four."""
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from dreamvid.checkpoints.conversion import MOST_AXES
 from dreamvid.errors import WeightsError
 
-LONGEST = 200_000
+MOST_INSTRUCTIONS = 200_000
 """Instructions in a pickle; Inception V3 needs a tenth."""
-MOST_DIMENSIONS = 8
 
-STORAGES = ("Half", "BFloat16", "Float", "Double", "Byte", "Bool", "Char", "Short", "Int", "Long")
-"""The types of number that may be stored, as in `torch.HalfStorage`."""
+STORAGES = {
+    "Half": "<f2",
+    "BFloat16": "<u2",
+    "Float": "<f4",
+    "Double": "<f8",
+    "Byte": "u1",
+    "Bool": "u1",
+    "Char": "i1",
+    "Short": "<i2",
+    "Int": "<i4",
+    "Long": "<i8",
+}
+"""The types of number that may be stored, as in `torch.HalfStorage`, by NumPy's name."""
 GLOBALS = frozenset(
     (
         "collections.OrderedDict",
@@ -89,7 +100,7 @@ class Machine:
         """
         self._stack, self._memo = [], {}
         try:
-            for _ in range(LONGEST):
+            for _ in range(MOST_INSTRUCTIONS):
                 instruction = INSTRUCTIONS[stream.read(1)]
                 if instruction.name == "STOP":
                     return self._stack.pop()
@@ -197,7 +208,7 @@ class Machine:
     def _set_items(self, items: list) -> None:
         target = self._last(dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Others could be dear to hash: a deep tuple, a number of a million digits.
+            # Others could be costly to hash: a deep tuple, a number of a million digits.
             if not isinstance(key, str) and not _is_moderate(key):
                 raise TypeError
             target[key] = value
@@ -225,7 +236,7 @@ class Machine:
             case (
                 Global("torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2"),
                 (Storage() as storage, int(offset), tuple() as sizes, tuple() as strides, *_),
-            ) if len(sizes) == len(strides) <= MOST_DIMENSIONS:
+            ) if len(sizes) == len(strides) <= MOST_AXES:
                 if all(map(_is_moderate, (offset, *sizes, *strides))):
                     return Tensor(storage, offset, sizes, strides)
         raise TypeError
@@ -244,5 +255,5 @@ class Machine:
 
 
 def _is_moderate(number: object) -> bool:
-    """Whether it is a whole number that is quick to reckon with."""
+    """Whether it is a whole number that is cheap to compute with."""
     return isinstance(number, int) and number.bit_length() < 48

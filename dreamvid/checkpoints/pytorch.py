@@ -5,7 +5,6 @@ Source: both forms as `torch.save` writes them (torch/serialization.py of PyTorc
 
 import io
 import math
-import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from dreamvid.checkpoints import archives
 from dreamvid.checkpoints.conversion import LARGEST, Contents, Layout, Weights, fold
-from dreamvid.checkpoints.pickles import Machine, Storage, Tensor
+from dreamvid.checkpoints.pickles import STORAGES, Machine, Storage, Tensor
 from dreamvid.errors import WeightsError
 from dreamvid.models import inception_v1, inception_v3
 
@@ -24,35 +24,10 @@ NAME = "pytorch"
 MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 LONGEST_PICKLE = 1 << 22
 """Bytes of all pickles of a file; Inception V3 needs a fiftieth."""
-LARGEST_DIRECTORY = 1 << 20
-"""Bytes of a zip's list of members; Inception V3 needs a thirtieth."""
-DTYPES = {
-    "Half": "<f2",
-    "BFloat16": "<u2",
-    "Float": "<f4",
-    "Double": "<f8",
-    "Byte": "u1",
-    "Bool": "u1",
-    "Char": "i1",
-    "Short": "<i2",
-    "Int": "<i4",
-    "Long": "<i8",
-}
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Under which keys a training script keeps the network's state among other things."""
 PARALLEL = "module."
 """What the names begin with when the network was trained on several devices."""
-
-# What zipfile raises on damaged files.
-DAMAGE = (
-    zipfile.BadZipFile,
-    OSError,
-    EOFError,
-    ValueError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-)
 
 Load = Callable[[Storage], bytes]
 """Reads the bytes of a storage."""
@@ -62,14 +37,14 @@ def claims(path: Path, start: bytes) -> bool:
     """Whether a file that begins with `start` is PyTorch's."""
     if MAGIC in start[:32]:
         return start.startswith(b"\x80")
-    if not start.startswith(b"PK\x03\x04"):
+    if not start.startswith(archives.ZIP):
         return False
     if b"/data.pkl" in start:  # PyTorch writes it first, so that a file cut short is known too
         return True
     try:
         with path.open("rb") as file:
-            return any(_is_pickle(name) for name in _archive(path, file).namelist())
-    except (*DAMAGE, WeightsError):
+            return any(_is_pickle(name) for name in archives.open_zip(path, file).namelist())
+    except (*archives.DAMAGE, WeightsError):
         return False
 
 
@@ -92,7 +67,7 @@ def read(path: Path) -> Contents:
             if sum(map(_bytes, storages.values())) > LARGEST:
                 raise WeightsError(f"{path} is no network: it claims more than {LARGEST} bytes")
             rows = {key: _row(path, storage, load) for key, storage in storages.items()}
-    except DAMAGE as error:
+    except archives.DAMAGE as error:
         raise WeightsError(
             f"{path} cannot be read as a PyTorch file: {str(error)[:200]!a}"
         ) from None
@@ -104,26 +79,11 @@ def _is_pickle(member: str) -> bool:
     return member.count("/") == 1 and member.endswith("/data.pkl")
 
 
-def _archive(path: Path, file: BinaryIO) -> zipfile.ZipFile:
-    # A zip ends in 22 bytes; before them PyTorch writes 76 more for archives beyond 4 GB. Both tell
-    # the size of the list of members. Source: PKWARE's APPNOTE.TXT, 4.3.14 to 4.3.16.
-    file.seek(max(file.seek(0, io.SEEK_END) - 98, 0))
-    tail = file.read()
-    if tail[-22:-18] != b"PK\5\6":
-        raise WeightsError(f"{path} is cut short or damaged: it does not end as a zip does")
-    sizes = [tail[-10:-6], tail[40:48] if tail.startswith(b"PK\6\6") else b""]
-    if max(int.from_bytes(size, "little") for size in sizes) > LARGEST_DIRECTORY:
-        raise WeightsError(f"{path} is no network: it holds too many files")
-    return zipfile.ZipFile(file)
-
-
 def _open_zip(path: Path, file: BinaryIO) -> tuple[object, Load]:
     """What the zip form holds, and what loads its storages."""
-    archive = _archive(path, file)
+    archive = archives.open_zip(path, file)
     members = {member.filename: member for member in archive.infolist()}
     for name, member in members.items():
-        if name.startswith("/") or ".." in name.replace("\\", "/").split("/"):
-            raise WeightsError(f"{path} is no network: it holds a file named {name[:80]!r}")
         # A compressed one could grow a thousandfold.
         if member.compress_type != zipfile.ZIP_STORED:
             raise WeightsError(
@@ -136,7 +96,7 @@ def _open_zip(path: Path, file: BinaryIO) -> tuple[object, Load]:
         raise WeightsError(f"{path} is no PyTorch file: it holds {len(pickles)} named data.pkl")
     folder = pickles[0].removesuffix("data.pkl")
     order = f"{folder}byteorder"
-    if order in members and archive.read(order) != b"little":
+    if order in members and archive.open(order).read(7) != b"little":
         raise WeightsError(f"{path} is of a big-endian machine: save it on a little-endian one")
 
     def load(storage: Storage) -> bytes:
@@ -182,7 +142,7 @@ def _open_legacy(path: Path, file: BinaryIO) -> tuple[object, Load]:
 
 
 def _bytes(storage: Storage) -> int:
-    return storage.count * np.dtype(DTYPES[storage.kind]).itemsize
+    return storage.count * np.dtype(STORAGES[storage.kind]).itemsize
 
 
 def _state(path: Path, value: object) -> dict[str, Tensor]:
@@ -206,7 +166,7 @@ def _row(path: Path, storage: Storage, load: Load) -> np.ndarray:
         raise WeightsError(
             f"{path}: storage {storage.key!r} has {len(data)} of its {_bytes(storage)} bytes"
         )
-    row = np.frombuffer(data, DTYPES[storage.kind], storage.count)
+    row = np.frombuffer(data, STORAGES[storage.kind], storage.count)
     if storage.kind == "BFloat16":  # the upper half of a float32
         return (row.astype(np.uint32) << 16).view(np.float32)
     return row

@@ -13,7 +13,7 @@ import numpy as np
 
 from dreamvid.checkpoints import archives, caffe
 from dreamvid.checkpoints.conversion import Contents, Layout, Weights
-from dreamvid.checkpoints.wire import MalformedError, Message
+from dreamvid.checkpoints.wire import MalformedError, Message, is_possible, shaped
 from dreamvid.errors import WeightsError
 from dreamvid.models import inception_v1
 
@@ -27,7 +27,8 @@ _GRAPH = re.compile(
 _FLOATS = {1: ("<f4", 5), 2: ("<f8", 6), 19: ("<f2", 13)}
 _NO_FLOATS = np.empty(0, object)
 """Stands for strings, integers and the like, which no network of ours needs of a graph."""
-_MOST_AXES = 8
+_LONGEST_LABELS = 1 << 20
+"""Bytes of all class names; ImageNet's take a hundredth."""
 
 
 def claims(path: Path, start: bytes) -> bool:
@@ -47,14 +48,16 @@ def read(path: Path) -> Contents:
         tensors = _constants(archives.content(path, ".pb"))
     except MalformedError as error:
         raise WeightsError(f"{path} cannot be read as a TensorFlow graph: {error}") from None
-    labels = archives.find(path, "label_strings.txt")
-    lines = labels.popitem()[1].decode("utf-8", "replace") if len(labels) == 1 else ""
-    return Contents(path, tensors, tuple(lines.splitlines()))
+    lists = archives.find(path, "label_strings.txt")
+    text = lists.popitem()[1] if len(lists) == 1 else b""
+    if len(text) > _LONGEST_LABELS:
+        raise WeightsError(f"{path} is no network: its labels take {len(text)} bytes")
+    return Contents(path, tensors, tuple(text.decode("utf-8", "replace").splitlines()))
 
 
 def _constants(graph: bytes) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
-    left = archives.LARGEST
+    left = archives.LARGEST_FILE
     for node in Message(graph).messages(1):
         name, operation = node.text(1), node.text(2)
         if operation != "Const":
@@ -76,7 +79,7 @@ def _array(name: str, tensor: Message, most: int) -> np.ndarray:
     if tensor.integer(1) not in _FLOATS or 0 in shape:
         return _NO_FLOATS
     kind, field = _FLOATS[tensor.integer(1)]
-    if len(shape) > _MOST_AXES or min(shape, default=1) < 1:
+    if not is_possible(shape):
         raise MalformedError(f"constant {name!r} has no possible shape: {str(shape)[:80]}")
     size = math.prod(shape)
     if size * np.dtype(kind).itemsize > most:
@@ -90,9 +93,7 @@ def _array(name: str, tensor: Message, most: int) -> np.ndarray:
         # The last value stands for all that are left out, and none at all for zeros.
         last = few[-1:] if len(few) else np.zeros(1, kind)
         values = np.concatenate([few, last.repeat(max(size - len(few), 0))])
-    if len(values) != size:
-        raise MalformedError(f"constant {name!r} has {len(values)} values for a shape of {shape}")
-    return values.reshape(shape)
+    return shaped(f"constant {name!r}", values, shape)
 
 
 def _convolution(contents: Contents, layer: str, shape: tuple[int, ...]) -> Weights:

@@ -7,6 +7,7 @@ file of more parts than a network has is given up.
 Source: protobuf.dev/programming-guides/encoding.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import count
@@ -14,7 +15,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-MOST = 100_000
+from dreamvid.checkpoints.conversion import MOST_AXES
+
+MOST_PARTS = 100_000
 """Tags, lengths and integers that are read of one file; inception5h takes nine thousand."""
 
 _VARINT, _BYTES = 0, 2
@@ -116,7 +119,7 @@ class Message:
 
     def _varint(self, data: memoryview, at: int) -> tuple[int, int]:
         """An integer of seven bits a byte, the lowest first, and where the next value begins."""
-        if next(self._reads) > MOST:
+        if next(self._reads) > MOST_PARTS:
             raise MalformedError("it has too many parts")
         value = 0
         for index in range(min(10, len(data) - at)):
@@ -125,3 +128,24 @@ class Message:
             if byte < 128:
                 return value & (1 << 64) - 1, at + index + 1
         raise MalformedError("it is damaged or cut off")
+
+
+def is_possible(shape: tuple[int, ...]) -> bool:
+    """Whether a claimed shape is one that a tensor of a network may have."""
+    return len(shape) <= MOST_AXES and min(shape, default=1) > 0
+
+
+def shaped(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A row of numbers in the shape that is claimed for it.
+
+    Args:
+      name: What they are, for the error.
+      values: In one row; along the last axis they are neighbours.
+      shape: Whatever the file says.
+
+    Raises:
+      MalformedError: The shape is impossible, or needs more or fewer values.
+    """
+    if not is_possible(shape) or math.prod(shape) != len(values):
+        raise MalformedError(f"{name} has {len(values)} values for a shape of {str(shape)[:80]}")
+    return values.reshape(shape)

@@ -11,7 +11,7 @@ import pytest
 from dreamvid.errors import WeightsError
 
 
-def assert_refused(path: Path, match: str, act: Callable[[Path], object]) -> None:
+def assert_file_refused(path: Path, match: str, act: Callable[[Path], object]) -> None:
     """`act` refuses a file at once, in one line that names it, with little memory."""
     began = time.process_time()
     with pytest.raises(WeightsError, match=match) as refusal:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from refusals import assert_no_damage_surprises, assert_refused
+from refusals import assert_file_refused, assert_no_damage_surprises
 
 from dreamvid.checkpoints import archives
 
@@ -78,22 +78,22 @@ def test_a_plain_file_is_its_own_content(tmp_path: Path):
 
 def test_one_member_is_wanted_and_no_other_number(tmp_path: Path):
     path = zipped(tmp_path / "net.zip", {"a.pb": b"a", "b.pb": b"b"})
-    assert_refused(
+    assert_file_refused(
         path,
         r"holds several \.pb files, 'a\.pb' and 'b\.pb': unpack it",
         unpacked,
     )
-    assert_refused(
+    assert_file_refused(
         path,
         r"holds no \.caffemodel file: unpack it",
         partial(archives.content, suffix=".caffemodel"),
     )
-    assert_refused(
+    assert_file_refused(
         tmp_path / "none.pb",
         "cannot be read: No such file",
         unpacked,
     )
-    assert_refused(tmp_path, "cannot be read: Is a directory", unpacked)
+    assert_file_refused(tmp_path, "cannot be read: Is a directory", unpacked)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def test_one_member_is_wanted_and_no_other_number(tmp_path: Path):
 )
 def test_members_that_would_leave_their_folder_condemn_the_archive(tmp_path: Path, name: str):
     path = zipped(tmp_path / "net.zip", {"good.pb": WEIGHTS, name: b"evil"})
-    assert_refused(
+    assert_file_refused(
         path,
         "is not to be trusted: its member '.*' would be unpacked outside",
         unpacked,
     )
     path = tarred(tmp_path / "net.tar.gz", plain("good.pb", WEIGHTS), plain(name, b"evil"))
-    assert_refused(
+    assert_file_refused(
         path,
         "is not to be trusted: its member '.*' would be unpacked outside",
         unpacked,
@@ -120,12 +120,12 @@ def test_links_condemn_the_archive(tmp_path: Path):
         link = zipfile.ZipInfo("net.pb")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(link, "/etc/passwd")
-    assert_refused(path, "its member 'net.pb' is a link", unpacked)
+    assert_file_refused(path, "its member 'net.pb' is a link", unpacked)
     for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
         link = tarfile.TarInfo("net.pb")
         link.type, link.linkname = kind, "/etc/passwd"
         path = tarred(tmp_path / "net.tar.gz", (link, b""))
-        assert_refused(
+        assert_file_refused(
             path,
             "its member 'net.pb' is a link or no plain file",
             unpacked,
@@ -134,7 +134,7 @@ def test_links_condemn_the_archive(tmp_path: Path):
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path):
     path = zipped(tmp_path / "bomb.zip", {"net.pb": bytes(40 << 20)})
-    assert_refused(
+    assert_file_refused(
         path,
         "'net.pb' unpacks to 41943040 bytes, far more than a network needs",
         unpacked,
@@ -144,19 +144,25 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path):
     assert unpacked(path) == bytes(1 << 20)
 
 
+def test_small_bombs_are_counted_together(tmp_path: Path):
+    zeros = WEIGHTS + bytes(20 << 20)
+    path = zipped(tmp_path / "net.zip", {f"{n}.pb": zeros for n in range(7)})
+    assert_file_refused(path, "unpacks to far more than a network needs", unpacked)
+
+
 def test_a_bomb_that_lies_about_its_size_is_not_unpacked(tmp_path: Path):
     path = zipped(tmp_path / "bomb.zip", {"net.pb": bytes(40 << 20)})
     data = bytearray(path.read_bytes())
     entry = data.rindex(b"PK\1\2")
     data[entry + 24 : entry + 28] = (1000).to_bytes(4, "little")
     path.write_bytes(data)
-    assert_refused(path, "is damaged or cut off", unpacked)
+    assert_file_refused(path, "is damaged or cut off", unpacked)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_packings_that_no_published_file_uses_are_refused(tmp_path: Path, method: int):
     path = zipped(tmp_path / "net.zip", {"net.pb": WEIGHTS}, method)
-    assert_refused(
+    assert_file_refused(
         path,
         "'net.pb' is packed neither plainly nor by deflate",
         unpacked,
@@ -168,22 +174,41 @@ def test_an_encrypted_member_is_refused(tmp_path: Path):
     data = bytearray(path.read_bytes())
     data[data.rindex(b"PK\1\2") + 8] |= 1
     path.write_bytes(data)
-    assert_refused(path, "member 'net.pb' is encrypted", unpacked)
+    assert_file_refused(path, "member 'net.pb' is encrypted", unpacked)
 
 
 def test_an_archive_of_very_many_members_is_refused(tmp_path: Path):
-    path = zipped(tmp_path / "net.zip", {f"{n}.pb": b"" for n in range(archives.LISTED + 1)})
-    assert_refused(path, "too many members", unpacked)
+    path = zipped(tmp_path / "net.zip", {f"{n}.pb": b"" for n in range(archives.MOST_MEMBERS + 1)})
+    assert_file_refused(path, "too many members", unpacked)
     path = tarred(
-        tmp_path / "net.tar.gz", *(plain(f"{n}.pb", b"") for n in range(archives.LISTED + 1))
+        tmp_path / "net.tar.gz", *(plain(f"{n}.pb", b"") for n in range(archives.MOST_MEMBERS + 1))
     )
-    assert_refused(path, "too many members", unpacked)
+    assert_file_refused(path, "too many members", unpacked)
     # So many that even listing them would take long.
     entries = (b"PK\1\2" + bytes(42)) * 400_000
-    end = b"PK\5\6" + bytes(8) + len(entries).to_bytes(4, "little") + bytes(6)
     path = tmp_path / "many.zip"
-    path.write_bytes(b"PK\3\4" + entries + end)
-    assert_refused(path, "too many members", unpacked)
+    for count in (bytes(4), b"PK\5\6"):  # the second looks like another end
+        end = b"PK\5\6" + bytes(4) + count + len(entries).to_bytes(4, "little") + bytes(6)
+        path.write_bytes(b"PK\3\4" + entries + end)
+        assert_file_refused(path, "too many members", unpacked)
+        path.write_bytes(b"PK\3\4" + entries + end[:-2] + b"\5\0hello")
+        assert_file_refused(path, "too many members|damaged", unpacked)
+
+
+def test_a_zip_ends_where_its_directory_is_looked_for(tmp_path: Path):
+    path = zipped(tmp_path / "net.zip", {"net.pb": WEIGHTS})
+    for comment in (b"made by hand", b"x" * 0xFFFF):
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.comment = comment
+        assert archives.content(path, ".pb") == WEIGHTS
+    path.write_bytes(path.read_bytes() + b"more than the comment")
+    assert_file_refused(path, "is damaged or cut off", unpacked)
+    # PyTorch writes the larger end, which must lie both where it is told and where it should.
+    whole = (Path(__file__).parent / "files" / "zip.pth").read_bytes()
+    path.write_bytes(whole)
+    assert archives.content(path, "byteorder") == b"little"
+    path.write_bytes(whole[:-42] + bytes(20) + whole[-42:])
+    assert_file_refused(path, "is damaged or cut off", unpacked)
 
 
 def test_an_endless_gzip_is_given_up(tmp_path: Path):
@@ -194,8 +219,8 @@ def test_an_endless_gzip_is_given_up(tmp_path: Path):
         file.write(header.tobuf())
         for _ in range(64):
             file.write(bytes(1 << 20))
-    assert_refused(path, "'net.pb' unpacks to 1099511627776 bytes", unpacked)
-    assert_refused(
+    assert_file_refused(path, "'net.pb' unpacks to 1099511627776 bytes", unpacked)
+    assert_file_refused(
         path, "unpacks to far more than a network needs", partial(archives.content, suffix=".txt")
     )
 
@@ -204,7 +229,7 @@ def test_a_sparse_member_is_refused(tmp_path: Path):
     sparse = tarfile.TarInfo("net.pb")
     sparse.type = tarfile.GNUTYPE_SPARSE
     path = tarred(tmp_path / "net.tar.gz", (sparse, b""))
-    assert_refused(path, "'net.pb' is a link or no plain file", unpacked)
+    assert_file_refused(path, "'net.pb' is a link or no plain file", unpacked)
 
 
 @pytest.mark.parametrize("kept", [4, 40, 0.3, 0.9, -9, -1])
@@ -215,14 +240,14 @@ def test_a_truncated_archive_is_refused(tmp_path: Path, kept: float):
     ):
         whole = path.read_bytes()
         path.write_bytes(whole[: int(kept * len(whole)) if 0 < kept < 1 else int(kept)])
-        assert_refused(path, "is damaged or cut off", unpacked)
+        assert_file_refused(path, "is damaged or cut off", unpacked)
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path):
     path = tmp_path / "net.pb"
     with path.open("wb") as file:
-        file.truncate(archives.LARGEST + 1)  # a hole, which takes no room
-    assert_refused(path, "takes 134217729 bytes, more than any", unpacked)
+        file.truncate(archives.LARGEST_FILE + 1)  # a hole, which takes no room
+    assert_file_refused(path, "takes 134217729 bytes, more than any", unpacked)
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from protobufs import blob, field, layer, net, varint
-from refusals import assert_no_damage_surprises, assert_refused
+from refusals import assert_file_refused, assert_no_damage_surprises
 
 from dreamvid.checkpoints.caffe import LAYOUTS, read
 from dreamvid.models.inception_v1 import NAMES
@@ -124,14 +124,14 @@ def test_doubles_and_single_floats_are_read_too(path: Path):
 )
 def test_a_net_that_lies_is_refused(path: Path, data: bytes, complaint: str):
     path.write_bytes(data)
-    assert_refused(path, f"cannot be read as a Caffe network: .*{complaint}", read)
+    assert_file_refused(path, f"cannot be read as a Caffe network: .*{complaint}", read)
 
 
 def test_a_net_that_is_cut_off_is_refused(path: Path):
     whole = path.read_bytes()
     for kept in (1, 2, 5, 30, 200, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:kept])
-        assert_refused(path, "damaged or cut off", read)
+        assert_file_refused(path, "damaged or cut off", read)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_net_of_another_architecture_is_refused_by_its_first_tensor(
     tensors = published()
     change(tensors)
     path.write_bytes(net(tensors))
-    assert_refused(
+    assert_file_refused(
         path,
         complaint,
         lambda path: LAYOUT.convolution(read(path), "mixed3a_1x1", (1, 1, 12, 4)),
@@ -171,7 +171,7 @@ def test_a_net_of_another_architecture_is_refused_by_its_first_tensor(
 
 def test_a_classifier_that_takes_other_channels_is_refused(path: Path):
     complaint = r"'loss3/classifier/0' is \(5, 64\), but the network needs \(5, 1024\)"
-    assert_refused(path, complaint, lambda path: LAYOUT.head(read(path), 1024))
+    assert_file_refused(path, complaint, lambda path: LAYOUT.head(read(path), 1024))
 
 
 def test_no_damage_surprises(path: Path):

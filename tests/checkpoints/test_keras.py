@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from refusals import assert_no_damage_surprises, assert_refused
+from refusals import assert_file_refused, assert_no_damage_surprises
 
 from dreamvid.checkpoints import conversion, keras
 from dreamvid.checkpoints.conversion import Contents
@@ -151,7 +151,7 @@ def test_another_network_is_refused_by_its_first_tensor(
     path: Path, layer: str, shape: tuple[int, ...], complaint: str
 ):
     contents = Contents(path, numbered("conv2d", "batch_normalization", 1))
-    assert_refused(path, complaint, lambda _: LAYOUT.convolution(contents, layer, shape))
+    assert_file_refused(path, complaint, lambda _: LAYOUT.convolution(contents, layer, shape))
 
 
 @pytest.mark.parametrize("layer", ["predictions", "layers/dense"])
@@ -165,7 +165,7 @@ def test_the_only_dense_layer_is_the_classifier(path: Path, layer: str):
     assert LAYOUT.head(Contents(path, {}), 2) is None
     assert LAYOUT.head(Contents(path, tensors | {"dense_9/kernel": kernel}), 2) is None
     complaint = r"\(2, 3\), but the network needs \(4, 3\)"
-    assert_refused(path, complaint, lambda _: LAYOUT.head(Contents(path, tensors), 4))
+    assert_file_refused(path, complaint, lambda _: LAYOUT.head(Contents(path, tensors), 4))
 
 
 # Files that Keras would not write.
@@ -262,7 +262,7 @@ def empty(file: h5py.File) -> None:
 def test_what_keras_does_not_write_is_refused(path: Path, fill, complaint: str):
     with h5py.File(path, "w") as file:
         fill(file)
-    assert_refused(path, complaint, read)
+    assert_file_refused(path, complaint, read)
 
 
 def test_tensors_have_an_upper_bound(path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -271,7 +271,7 @@ def test_tensors_have_an_upper_bound(path: Path, monkeypatch: pytest.MonkeyPatch
     read(path)
     monkeypatch.setattr(keras, "LARGEST", 39)
     assert conversion.LARGEST > 100 << 20  # Inception V3 fits
-    assert_refused(path, "claims 40 bytes of 39", read)
+    assert_file_refused(path, "claims 40 bytes of 39", read)
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -279,7 +279,7 @@ def test_a_file_cut_short_is_refused(path: Path, name: str):
     whole = (FILES / name).read_bytes()
     for kept in (*range(0, 2000, 97), *range(2000, len(whole), 1999), len(whole) - 1):
         path.write_bytes(whole[:kept])
-        assert_refused(path, "cannot be read as HDF5", read)
+        assert_file_refused(path, "cannot be read as HDF5", read)
 
 
 @pytest.mark.parametrize("name", RECORDED)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from protobufs import constant, field, graph, layer, net, node
-from refusals import assert_no_damage_surprises, assert_refused
+from refusals import assert_file_refused, assert_no_damage_surprises
 
 from dreamvid.checkpoints import caffe, tensorflow
 from dreamvid.checkpoints.tensorflow import LAYOUTS, read
@@ -78,6 +78,15 @@ def test_the_published_zip_holds_graph_and_labels(tmp_path: Path):
     assert contents.path == path
 
 
+def test_labels_without_end_are_refused(tmp_path: Path):
+    path = tmp_path / "net.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("net.pb", graph({"w": np.zeros(3)}))
+        lines = np.random.default_rng(0).bytes(100_000) + b"\n" * 9_000_000
+        archive.writestr("label_strings.txt", lines)
+    assert_file_refused(path, "its labels take 9100000 bytes", read)
+
+
 def test_what_tensorflow_wrote_is_read_as_tensorflow_means_it():
     ramp = np.linspace(-1, 1, 54)
     tensors = read(RECORDED).tensors
@@ -128,7 +137,7 @@ def test_the_last_of_too_few_values_fills_the_shape(path: Path):
 )
 def test_a_graph_that_lies_is_refused(path: Path, data: bytes, complaint: str):
     path.write_bytes(data)
-    assert_refused(path, f"cannot be read as a TensorFlow graph: .*{complaint}", read)
+    assert_file_refused(path, f"cannot be read as a TensorFlow graph: .*{complaint}", read)
 
 
 def test_an_empty_constant_is_of_no_use_and_no_harm(path: Path):
@@ -147,7 +156,7 @@ def test_a_graph_that_is_cut_off_is_refused(path: Path):
     whole = path.read_bytes()
     for kept in (1, 2, 30, 200, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:kept])
-        assert_refused(path, "damaged or cut off", read)
+        assert_file_refused(path, "damaged or cut off", read)
 
 
 @pytest.mark.parametrize(
@@ -172,13 +181,13 @@ def test_a_graph_of_another_network_is_refused_by_its_first_tensor(
     tensors = published()
     change(tensors)
     path.write_bytes(graph(tensors))
-    assert_refused(
+    assert_file_refused(
         path, complaint, lambda path: LAYOUT.convolution(read(path), "mixed3a_1x1", (1, 1, 12, 4))
     )
 
 
 def test_a_classifier_that_takes_other_channels_is_refused(path: Path):
-    assert_refused(
+    assert_file_refused(
         path,
         r"'softmax2_w' is \(64, 5\), but the network needs \(1024, 5\)",
         lambda path: LAYOUT.head(read(path), 1024),
@@ -188,7 +197,7 @@ def test_a_classifier_that_takes_other_channels_is_refused(path: Path):
 @pytest.mark.parametrize("kind", [3, 7, 9, 10])  # int32, string, int64, bool
 def test_weights_that_are_no_floats_are_refused(path: Path, kind: int):
     path.write_bytes(constant("conv2d0_w", kind, (7, 7, 3, 4), field(4, bytes(7 * 7 * 3 * 16))))
-    assert_refused(
+    assert_file_refused(
         path,
         "'conv2d0_w' does not hold floats",
         lambda path: LAYOUT.convolution(read(path), "conv2d0", (7, 7, 3, 4)),

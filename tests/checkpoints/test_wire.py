@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from protobufs import field, varint
 
-from dreamvid.checkpoints.wire import MalformedError, Message
+from dreamvid.checkpoints.wire import MalformedError, Message, shaped
 
 
 def test_fields_come_back_by_their_numbers():
@@ -97,3 +97,13 @@ def test_a_file_of_very_many_parts_is_given_up():
         count_leaves(Message(deep), 3)
     with pytest.raises(MalformedError, match="too many parts"):
         Message(field(1, bytes(10_000_000))).integers(1)
+
+
+def test_a_row_takes_the_shape_that_it_fills_and_no_other():
+    row = np.arange(6.0)
+    np.testing.assert_array_equal(shaped("w", row, (2, 3)), [[0, 1, 2], [3, 4, 5]])
+    assert shaped("w", row[:1], ()).shape == ()
+    assert shaped("w", row, (6, *(1,) * 7)).ndim == 8
+    for shape in ((2, 2), (), (-2, -3), (0,), (2**62, 2**62), (6, *(1,) * 8)):
+        with pytest.raises(MalformedError, match="w has 6 values for a shape of "):
+            shaped("w", row, shape)
