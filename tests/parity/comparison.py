@@ -19,6 +19,10 @@ LIMIT = 1e-4
 """max|error| / max|original| that a layer may have."""
 GRADIENT_LIMIT = 1e-3
 """||error|| / ||original|| that the gradient may have."""
+LRN_EFFECT = 0.1
+"""||without - with|| / ||with|| that LRN must exceed, or an error in it would hardly show."""
+WITH_LRN = ("inception5h", "bvlc_googlenet")
+"""The families that have it."""
 
 V1, V3 = inception_v1.FAMILIES, inception_v3.FAMILIES
 TF, CAFFE = V1["tf"], V1["caffe"]

@@ -3,7 +3,9 @@
 run.py compares whole layers, at larger sizes, with the frameworks at hand; see RESULTS.md.
 """
 
+import json
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from dreamvid.checkpoints import caffe, foreign, keras, pytorch, tensorflow, tim
 from dreamvid.checkpoints.conversion import Contents
 from dreamvid.models import Model
 
-FORMATS = {
+FORMATS: dict[str, foreign.Format] = {
     "inception5h": tensorflow,
     "bvlc_googlenet": caffe,
     "torchvision_googlenet": pytorch,
@@ -91,7 +93,8 @@ def test_a_wrong_rule_is_caught(network: Network):
     golden = goldens.load(network.family)
     image = comparison.picture(golden.size, golden.number)
     for rule, changes in comparison.WRONG[network.family].items():
-        first = "mixed0" if "v3" in network.family else "mixed3a"
+        # The first layer behind all that the rules change, so that little has to be compiled.
+        first = "mixed0" if "v3" in network.family else "conv2d1"
         shown = "mixed5a" if "last_pool" in changes else first
         with comparison.under(network.model, changes) as wrong:
             acts, _ = compute(wrong, image, (shown,), None)
@@ -118,14 +121,66 @@ def test_goldens_say_who_made_them(family: str):
         ("FAIL", {"layers": {(1, 1): {"not a number": np.nan}}}),
         ("FAIL", {"layers": {}}),
         ("FAIL", {"gradient": {(1, 1): 2 * comparison.GRADIENT_LIMIT}}),
+        ("FAIL", {"gradient": {}}),
         ("FAIL", {"same": {"another.file": False}}),
         ("FAIL", {"wrong": {"caught": {(1, 1): 1.0}, "not caught": {(1, 1): 0.0}}}),
+        ("FAIL", {"wrong": {}}),
+        ("FAIL", {"facts": {"effect": {"here": 1.0, "there": comparison.LRN_EFFECT}}}),
+        ("FAIL", {"facts": {}}),
+        ("FAIL", {"facts": {}, "family": "bvlc_googlenet"}),
+        ("pass", {"facts": {}, "family": "timm_inception_v3"}),
+        ("FAIL", {"refused": "it is damaged"}),
     ],
 )
 def test_only_what_was_run_and_agrees_passes(verdict: str, changes: dict):
     right = {
+        "family": "inception5h",
+        "facts": {"effect": {"a layer": 2 * comparison.LRN_EFFECT}},
         "layers": {(1, 1): {"good": 1e-6}},
         "gradient": {(1, 1): 1e-6},
         "wrong": {"caught": {(1, 1): 1.0}},
     }
-    assert run.Outcome("inception5h", **(right | changes)).verdict == verdict
+    assert run.Outcome(**(right | changes)).verdict == verdict
+
+
+def test_what_hinders_one_family_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    damaged = json.dumps({"framework": "F", "version": "1", "file": "net.pth"})
+    frameworks = {
+        "tfenv": "echo one; echo no TensorFlow here; exit 3",
+        "cvenv": "echo begun > bvlc_googlenet.json; kill -9 $$",
+        "torchenv": f"echo damaged > net.pth; for family in torchvision_googlenet"
+        f" torchvision_inception_v3 timm_inception_v3; do echo '{damaged}' > $family.json; done",
+    }
+    for name, words in frameworks.items():
+        python = tmp_path / name / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(f'#!/bin/sh\ncd "$2"\n{words}\n')
+        python.chmod(0o700)
+    work = tmp_path / "work"
+    words = ["run.py", str(work), "--environments", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", words)
+    assert run.main() == 1
+    found = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert found.keys() == networks.FAMILIES.keys()
+    assert found["inception5h"] == "not run (no TensorFlow here; see inception5h.log)"
+    assert found["bvlc_googlenet"] == "not run (status -9; see bvlc_googlenet.log)"
+    assert not (work / "bvlc_googlenet.json").exists()
+    assert found["torchvision_googlenet"].startswith("FAIL (")
+    assert "net.pth" in found["timm_inception_v3"]
+    results = (work / "RESULTS.md").read_text()
+    for family, verdict in found.items():
+        assert re.search(rf"^\| {family} \|.*\| {re.escape(verdict)} \|$", results, re.MULTILINE)
+
+
+def test_results_of_some_families_alone_are_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    words = ["run.py", str(tmp_path / "work"), "--record", "--family", "inception5h"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as stop:
+        run.main()
+    assert stop.value.code == 2
+    assert "leave out --family" in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()

@@ -1,8 +1,8 @@
 """bvlc_googlenet in OpenCV 4's dnn, which follows Caffe's rules: activations, and the .caffemodel.
 
-There is no Caffe here to save the file, so it is written field by field as caffe.proto has it, once
-with V1 `layers` (as published) and once with V2 `layer`; OpenCV reads both by its own definition of
-the format.
+There is no Caffe here to save the file, so protobufs.py writes it, once with V1 `layers` and the
+blobs' four old sizes (as published) and once with V2 `layer`; OpenCV reads both by its own
+definition of the format.
 
 Run as: python opencv_googlenet.py FOLDER
 """
@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "checkpoints"))
 import networks
+import protobufs
 
 FAMILY = "bvlc_googlenet"
 MEAN = (104, 117, 123)  # blue, green, red
@@ -75,56 +77,6 @@ def prototxt(size: tuple[int, int], head: bool, alpha: float = 1e-4) -> str:
     return "\n".join(lines) + "\n"
 
 
-def varint(value: int) -> bytes:
-    """A number in protobuf's variable length."""
-    found = bytearray()
-    while value > 127:
-        found.append(value & 127 | 128)
-        value >>= 7
-    return bytes((*found, value))
-
-
-def part(number: int, content: bytes | str | int) -> bytes:
-    """One field of a protobuf message: a message or text by its bytes, or a number."""
-    if isinstance(content, int):
-        return varint(number << 3) + varint(content)
-    content = content.encode() if isinstance(content, str) else content
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def caffemodel(layers: dict[str, tuple[np.ndarray, np.ndarray]], version: int) -> bytes:
-    """A NetParameter with the weights; field numbers are those of caffe.proto.
-
-    Args:
-      layers: Each one's kernel and bias.
-      version: 1 writes `layers` (V1LayerParameter) and the blobs' four old dimensions; 2 writes
-        `layer` (LayerParameter) and a shape.
-    """
-    found = [part(1, "GoogleNet")]
-
-    def layer(name: str, dense: bool, blobs: list[np.ndarray], kind: str = "") -> None:
-        messages = []
-        for blob in blobs:
-            if version == 1:
-                dims = (1,) * (4 - blob.ndim) + blob.shape
-                shape = b"".join(part(i, d) for i, d in enumerate(dims, 1))
-            else:
-                shape = part(7, part(1, b"".join(varint(d) for d in blob.shape)))
-            messages.append(shape + part(5, blob.astype("<f4").tobytes()))
-        if version == 1:
-            number = {"": 14 if dense else 4, "data": 5}[kind]
-            body = part(4, name) + part(5, number) + b"".join(part(6, m) for m in messages)
-        else:
-            text = {"": "InnerProduct" if dense else "Convolution", "data": "Data"}[kind]
-            body = part(1, name) + part(2, text) + b"".join(part(7, m) for m in messages)
-        found.append(part(2 if version == 1 else 100, body))
-
-    layer("data", False, [], "data")  # one without blobs, as training leaves some
-    for name, (kernel, bias) in layers.items():
-        layer(name, kernel.ndim == 2, [kernel, bias])
-    return b"".join(found)
-
-
 def run(
     path: Path, picture: np.ndarray, names: list[str], head: bool, alpha: float = 1e-4
 ) -> list[np.ndarray]:
@@ -144,8 +96,9 @@ def main(folder: Path) -> None:
     facts = networks.FAMILIES[FAMILY]
     weights = networks.bvlc_googlenet()
     path, second = (folder / f"{FAMILY}{more}.caffemodel" for more in ("", "-v2"))
-    path.write_bytes(caffemodel(weights, 1))
-    second.write_bytes(caffemodel(weights, 2))
+    layers = {"data": ()} | weights  # one without blobs, as training leaves some
+    path.write_bytes(protobufs.net(layers, version=1, legacy=True))
+    second.write_bytes(protobufs.net(layers, version=2))
     wanted = {}
     for conv in networks.v1_convolutions(networks.V1_BLOCKS, 5):
         at, _, name = networks.caffe_name(conv.layer).rpartition("/")
