@@ -29,8 +29,9 @@ class Ascent(Options):
     """The gradient ascent. The defaults are the 2015 program's."""
 
     layer: str = option(
-        "mixed4c",
-        "Layer of the network to dream of (see: dreamvid layers), or a schedule of several.",
+        "auto",
+        "Layer of the network to dream of (see: dreamvid layers), or a schedule of several; auto "
+        "leaves it to the network.",
         animates=True,
     )
     steps: int = option(

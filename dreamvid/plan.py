@@ -29,6 +29,10 @@ from dreamvid.recipe import LONGEST, Recipe, motion_name, parse_recipe
 from dreamvid.schedule import Fade, Scope
 from dreamvid.timeline import Timeline
 
+AUTO = "auto"
+"""The layer that the network itself prefers."""
+NETWORK_DIGEST = "network sha256"
+"""What a finished file and a run call the digest of their network."""
 DEFAULT_SIZE = Size(640, 360)
 """A clip has as many pixels as this where the user names no size."""
 
@@ -79,7 +83,11 @@ class Plan:
 
 
 def plan_clip(
-    recipe: Recipe, output: Path, overwrite: bool = False, motion_only: bool = False
+    recipe: Recipe,
+    output: Path,
+    overwrite: bool = False,
+    motion_only: bool = False,
+    begun: Run | None = None,
 ) -> Plan:
     """Reads and checks all that a clip needs; makes nothing.
 
@@ -88,6 +96,7 @@ def plan_clip(
       output: The clip to make. An endless clip's is numbered: out-0001.mp4 and so on.
       overwrite: Whether an existing file may be replaced.
       motion_only: Whether the camera moves without dreaming.
+      begun: A run that shall be finished as it is, for which the network need not be at hand.
 
     Raises:
       DreamError: Something about the files, the network or the recipe will not do.
@@ -98,15 +107,21 @@ def plan_clip(
     still = _read_picture(recipe.picture, output)
     size = recipe.clip.size or like(still.size, DEFAULT_SIZE)
     # As it will be remembered.
-    recipe = with_network(replace(recipe, clip=replace(recipe.clip, size=size)))
+    recipe = _with_network(replace(recipe, clip=replace(recipe.clip, size=size)))
     source = fit(still.flattened(), size)
     ticks_a_second = float(recipe.clip.schedule_fps)
     signals = read_signals(recipe.sound, ticks_a_second) if recipe.sound else {}
     scope = recipe.scope(signals)
     recipe.check(scope)
-    model = None if motion_only else _load(recipe, size)
+    model, network = None, "none"
+    if begun:
+        network = begun.fingerprint.get(NETWORK_DIGEST, "unknown")
+    elif not motion_only:
+        recipe, model = _load(recipe, size)
+        network = store.digest(recipe.network)
     digests = {
-        **_digests(recipe, dreamed=not motion_only),
+        "picture sha256": sha256_of(recipe.picture),
+        NETWORK_DIGEST: network,
         **({"sound sha256": sha256_of(recipe.sound)} if recipe.sound else {}),
         **({"tables sha256": scope.digest()} if scope.digest() else {}),
         **({"camera only": "not dreamed"} if motion_only else {}),
@@ -163,15 +178,23 @@ def plan_still(recipe: Recipe, output: Path, overwrite: bool = False) -> StillPl
     check_target(output, FORMATS, overwrite)
     picture = _read_picture(recipe.picture, output)
     check_extent(output, picture.size)
-    recipe = with_network(replace(recipe, kind="image", clip=Clip(frames=1)))
+    recipe = _with_network(replace(recipe, kind="image", clip=Clip(frames=1)))
     recipe.check(recipe.scope())
-    model = _load(recipe, picture.size)
-    settings = _settings(recipe, output, _digests(recipe))
+    recipe, model = _load(recipe, picture.size)
+    digests = {
+        "picture sha256": sha256_of(recipe.picture),
+        NETWORK_DIGEST: store.digest(recipe.network),
+    }
+    settings = _settings(recipe, output, digests)
     return StillPlan(recipe, output, overwrite, picture, model, settings)
 
 
-def plan_of(folder: Path) -> Plan:
+def plan_of(folder: Path, dreaming: bool = True) -> Plan:
     """The plan that a run folder was made for.
+
+    Args:
+      folder: The run folder.
+      dreaming: Whether more frames will be dreamed, for which the network must be at hand.
 
     Raises:
       DreamError: It is no run folder, or what it needs has gone or changed.
@@ -192,9 +215,18 @@ def plan_of(folder: Path) -> Plan:
         recipe = replace(recipe, folder=Path(os.path.normpath(output.parent / along)))
     with contextlib.suppress(ValueError):
         output = output.relative_to(Path.cwd())
-    plan = plan_clip(recipe, output, run.overwrite, run.motion_only)
+    if dreaming and not run.motion_only:
+        try:
+            store.find(recipe.network)
+        except DreamError as error:
+            raise DreamError(f"{folder} needs the network it was begun with: {error}") from None
+    begun = None if dreaming else run
+    plan = plan_clip(recipe, output, run.overwrite, run.motion_only, begun)
     if difference := plan.run.differs_from(run):
-        raise DreamError(f"{folder} cannot go on, it was begun with {difference}")
+        raise DreamError(
+            f"{folder} cannot go on, it was begun with {difference}: give that again, or finish it "
+            "as it is with --finish"
+        )
     return plan
 
 
@@ -250,7 +282,7 @@ def _read_picture(picture: Path, output: Path) -> Picture:
     return still
 
 
-def with_network(recipe: Recipe) -> Recipe:
+def _with_network(recipe: Recipe) -> Recipe:
     """The same with the network that it will use by name, where it says "auto"."""
     model = store.resolve(recipe.general.model)
     return replace(recipe, general=replace(recipe.general, model=model))
@@ -260,13 +292,17 @@ def _task(recipe: Recipe, size: Size) -> str:
     return f"dreaming {size} pixels at {', '.join(recipe.layers)} of {recipe.network}"
 
 
-def _load(recipe: Recipe, size: Size) -> Model:
+def _load(recipe: Recipe, size: Size) -> tuple[Recipe, Model]:
+    """The recipe with the layers that it will dream of, and the network."""
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # the latter where it must not use the CPU
         reason = str(error) or "none of the kind that JAX_PLATFORMS names"
         raise DreamError(f"JAX finds no device ({reason}): unset JAX_PLATFORMS") from None
     model = store.load(recipe.network)
+    if recipe.ascent.layer == AUTO:
+        ascent = replace(recipe.ascent, layer=model.favourite(recipe.kind))
+        recipe = replace(recipe, ascent=ascent)
     for layer in recipe.layers:
         try:
             smallest = model.layer(layer).smallest  # raises where there is no such layer
@@ -275,8 +311,10 @@ def _load(recipe: Recipe, size: Size) -> Model:
             fade, excerpt = recipe.ascent.layer, ""
             if isinstance(fade, Fade):
                 excerpt = ScheduleError("", fade.text, fade.position_of(layer)).excerpt()
-            raise OptionError("--layer:", str(error), excerpt) from None
-    return model
+            here = f"dreamvid layers --model {recipe.network}"
+            told = str(error).replace("dreamvid layers", here)
+            raise OptionError("--layer:", told, excerpt) from None
+    return recipe, model
 
 
 def _settings(recipe: Recipe, output: Path, facts: dict[str, str]) -> str:
@@ -285,14 +323,6 @@ def _settings(recipe: Recipe, output: Path, facts: dict[str, str]) -> str:
     if len(text.encode()) > LONGEST:
         raise DreamError(f"the recipe has more than {LONGEST} bytes: a table takes long schedules")
     return text
-
-
-def _digests(recipe: Recipe, dreamed: bool = True) -> dict[str, str]:
-    """What is made from which picture, and with which network where it is dreamed."""
-    return {
-        "picture sha256": sha256_of(recipe.picture),
-        "network sha256": store.digest(recipe.network) if dreamed else "none",
-    }
 
 
 def _flat(recipe: Recipe) -> dict[str, str]:

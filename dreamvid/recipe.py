@@ -229,7 +229,7 @@ GROUPS = ("general", "ascent", "camera", "anchors", "clip", "output")
 CLASSIC = Recipe(kind="image")
 """What `dreamvid image` does where the user says nothing: the 2015 program's dream."""
 
-ZOOM = Recipe(ascent=Ascent(layer="mixed4e", steps=2))
+ZOOM = Recipe(ascent=Ascent(steps=2))
 """What `dreamvid zoom` does where the user says nothing: quick enough for two cores."""
 
 

@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 
 from dreamvid.errors import ScheduleError
-from dreamvid.models import Model, ModelSpec, inception_v1
+from dreamvid.models import Model, ModelSpec, inception_v1, inception_v3
 from dreamvid.models.network import shapes
 from dreamvid.schedule import Schedule
 
 TINY_WIDTHS = tuple(
     (name, tuple(max(width // 16, 2) for width in widths)) for name, widths in inception_v1.WIDTHS
+)
+
+TINY_V3_WIDTHS = tuple(
+    (name, tuple(max(width // 32, 2) for width in widths)) for name, widths in inception_v3.WIDTHS
 )
 
 

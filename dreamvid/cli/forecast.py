@@ -44,6 +44,8 @@ def forecast(plan: Plan) -> str:
     lines.append(f"frames    {length}; {plan.size} pixels")
     if keys is not None and keys != recipe.clip.frames:
         lines.append(f"dreams    {keys}")
+    if plan.model:
+        lines.append(f"network   {recipe.network}, at {', '.join(recipe.layers)}")
     margin = timeline.margin
     if margin.width:
         lines.append(

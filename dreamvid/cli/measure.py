@@ -73,11 +73,18 @@ def command(
         check_target(plot, FORMATS, overwrite)
     network, layers = model or "auto", [layer] if layer else []
     if objective:
+        from dreamvid.errors import OptionError
         from dreamvid.media.probe import read_settings
+        from dreamvid.plan import AUTO
         from dreamvid.recipe import parse_recipe
 
-        own = parse_recipe(read_settings(first_file(clip)), clip.absolute().parent)
+        settings = read_settings(first_file(clip))
+        own = parse_recipe(settings, clip.absolute().parent)
         network, layers = model or own.network, layers or list(own.layers)
+        if layers == [AUTO]:
+            raise OptionError("--objective", f"finds none: {clip} was not dreamed, only moved")
+        if model is None:
+            _check_same(network, settings, clip)
     score = None
     if layers:
         from dreamvid.checkpoints import store
@@ -106,6 +113,20 @@ def command(
 
 
 command.__name__ = "measure"
+
+
+def _check_same(network: str, settings: str, clip: Path) -> None:
+    """Refuses a network that is not the one that a clip was dreamed with."""
+    from dreamvid.checkpoints.store import digest
+    from dreamvid.errors import WeightsError
+    from dreamvid.plan import NETWORK_DIGEST
+
+    told = [line for line in settings.splitlines() if line.startswith(f"# {NETWORK_DIGEST}: ")]
+    if told and not told[0].endswith((f": {digest(network)}", ": none")):
+        raise WeightsError(
+            f"{network} is no longer the network that {clip} was dreamed with: to measure with it "
+            "all the same, add --model"
+        )
 
 
 def _plain(value: Any) -> Any:

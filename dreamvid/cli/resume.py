@@ -23,7 +23,7 @@ def command(
     from dreamvid.plan import plan_of
     from dreamvid.render import finish_clip, render_clip
 
-    plan = plan_of(folder)
+    plan = plan_of(folder, dreaming=not finish)
     if finish:
         run(lambda watcher: finish_clip(plan, watcher))
     else:

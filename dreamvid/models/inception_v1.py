@@ -5,6 +5,7 @@ the TensorFlow network "inception5h".
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dreamvid.models.layers import LocalResponseNorm, Padding
 from dreamvid.models.network import (
@@ -79,6 +80,9 @@ FAMILIES.register("folded")(Family("symmetric", "symmetric", None))
 @ARCHITECTURES.register("inception_v1")
 class InceptionV1(Network):
     """The stem, nine blocks of four branches each, and the classifier."""
+
+    # The still's is that of the 2015 program.
+    FAVOURITES: ClassVar[dict[str, str]] = {"image": "mixed4c", "zoom": "mixed4e"}
 
     @staticmethod
     def nodes(spec: ModelSpec) -> tuple[Node, ...]:

@@ -5,6 +5,7 @@ frameworks published it. Blocks carry Keras's names, branches torchvision's.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dreamvid.models.network import (
     ARCHITECTURES,
@@ -163,6 +164,9 @@ FAMILIES.register("torch")(Family(count_padding=True))
 @ARCHITECTURES.register("inception_v3")
 class InceptionV3(Network):
     """The stem, eleven blocks, and the classifier; batch norms are folded into the kernels."""
+
+    # The deeper one of those in TensorFlow 2's tutorial.
+    FAVOURITES: ClassVar[dict[str, str]] = {"image": "mixed5", "zoom": "mixed5"}
 
     @staticmethod
     def nodes(spec: ModelSpec) -> tuple[Node, ...]:

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from dreamvid.errors import DreamError, WeightsError
-from dreamvid.models.network import ARCHITECTURES, aliases, describe, shapes
+from dreamvid.errors import DreamError, UnknownNameError, WeightsError
+from dreamvid.models.network import ARCHITECTURES, LOGITS, aliases, describe, shapes
 from dreamvid.models.spec import LayerInfo, ModelSpec
 from dreamvid.registry import unknown_name
 from dreamvid.types import Activations, Image
@@ -91,11 +91,21 @@ class Model:
         known = {info.name: info for info in self.describe()}
         others = aliases(self.spec.architecture)
         ours = others.get(name, name)
-        if ours not in known:
-            see = "See: dreamvid layers"
-            names = (*known, *others)
-            raise unknown_name("layer", name, names, see, of=self.spec.architecture)
-        return known[ours]
+        if ours in known:
+            return known[ours]
+        if ours == LOGITS:
+            raise UnknownNameError(f"there is no layer {name!r}: the network has no classifier")
+        names = (*known, *(theirs for theirs, ours in others.items() if ours in known))
+        see = "See: dreamvid layers"
+        raise unknown_name("layer", name, names, see, of=self.spec.architecture)
+
+    def favourite(self, kind: str) -> str:
+        """The layer to dream of where the user names none.
+
+        Args:
+          kind: Of what is made, as a recipe has it: "zoom" or "image".
+        """
+        return ARCHITECTURES[self.spec.architecture].FAVOURITES[kind]
 
     def activations(self, image: Image, layers: Iterable[str]) -> Activations:
         """What the network sees in a picture.

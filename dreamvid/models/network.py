@@ -111,6 +111,8 @@ class Network(nnx.Module):
 
     NAMES: ClassVar[dict[str, dict[str, str]]] = {}
     """Framework -> {our name of a layer: its name there}."""
+    FAVOURITES: ClassVar[dict[str, str]] = {}
+    """Kind of recipe -> the layer that is dreamed of where the user names none."""
 
     @staticmethod
     def nodes(spec: ModelSpec) -> tuple[Node, ...]:

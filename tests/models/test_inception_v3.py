@@ -9,15 +9,14 @@ import pytest
 
 from dreamvid.errors import DreamError, UnknownNameError, WeightsError
 from dreamvid.models import Model, ModelSpec, inception_v3
-from small import random_picture, random_tensors
+from small import TINY_V3_WIDTHS, random_picture, random_tensors
 
-TINY = tuple((name, tuple(max(w // 32, 2) for w in ws)) for name, ws in inception_v3.WIDTHS)
 MEAN, SCALE = (127.5, 127.5, 127.5), (0.01, 0.01, 0.01)
 
 
 def tiny(family: str = "keras") -> Model:
     labels = ("cat", "dog", "owl")
-    spec = ModelSpec("inception_v3", family, TINY, MEAN, SCALE, labels=labels)
+    spec = ModelSpec("inception_v3", family, TINY_V3_WIDTHS, MEAN, SCALE, labels=labels)
     return Model.from_tensors(spec, random_tensors(spec))
 
 
