@@ -7,7 +7,6 @@ before the carry that follows from it, so that the folder is in order at any mom
 
 import contextlib
 import json
-import os
 import re
 import time
 import zipfile
@@ -23,6 +22,7 @@ import numpy as np
 
 from dreamvid.errors import DreamError, MediaError
 from dreamvid.fields import Size
+from dreamvid.files import publish
 from dreamvid.media.segments import SegmentWriter, read_segment
 from dreamvid.types import Carry
 
@@ -409,24 +409,12 @@ def _put(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         try:
             with part.open("wb") as file:
                 write(file)
-                file.flush()
-                os.fsync(file.fileno())
+            publish(part, path)
         except OSError:
             part.unlink(missing_ok=True)
             raise
-    _publish(part, path)
 
 
 def _publish(part: Path, path: Path) -> None:
     with _writing(path.parent):
-        part.replace(path)
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # not every system can
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
+        publish(part, path)

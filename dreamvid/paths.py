@@ -5,9 +5,11 @@ import stat
 from pathlib import Path
 from typing import Literal
 
-from dreamvid.errors import MediaError
+from dreamvid.errors import MediaError, WeightsError
 
 PACKAGE = Path(__file__).parent
+DIGESTS = ("sha256", "sha1", "md5")
+"""What the content of published files is known by."""
 
 
 def packaged(folder: str) -> Path:
@@ -29,6 +31,23 @@ def sha256_of(path: Path) -> str:
     """What a file's content is remembered by, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests_of(path: Path) -> dict[str, str]:
+    """A file's digests of every kind, in hex, in one reading.
+
+    Raises:
+      WeightsError: The file cannot be read.
+    """
+    hashes = {kind: hashlib.new(kind, usedforsecurity=False) for kind in DIGESTS}
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                for digest in hashes.values():
+                    digest.update(block)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from None
+    return {kind: digest.hexdigest() for kind, digest in hashes.items()}
 
 
 def what_is_at(path: Path) -> Literal["file", "folder", "nothing", "device"]:

@@ -1,15 +1,22 @@
 """Networks that the tests share; nothing is read from outside."""
 
+import signal
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
 import pytest
+from server import Server, serving
 
+from dreamvid import cli
 from dreamvid.models import Model
 from dreamvid.models.inception_v1 import FAMILIES
 from small import tiny_model
+
+Run = Callable[..., tuple[int, str, str]]
+"""Runs the program with some words: (exit code, output, errors)."""
 
 # Parity to 1e-4 and bit-identity are promised on the CPU.
 jax.config.update("jax_platforms", "cpu")
@@ -32,6 +39,33 @@ def any_model(request: pytest.FixtureRequest) -> Model:
 def model() -> Model:
     """A tiny network of the built-in one's family."""
     return tiny_model()
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A web server of the test's own."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs the program in this process."""
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dreamvid", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        code = stop.value.code or 0
+        assert isinstance(code, int)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A web server on 127.0.0.1 that misbehaves as it is told."""
+"""A web server on 127.0.0.1 that misbehaves as it is told, and one who listens to downloads."""
 
 import contextlib
 import re
@@ -27,6 +27,28 @@ class Page:
     drip: int = 0
     """Bytes that come at a time, twenty times a second, for at most three seconds."""
     redirect: str = ""
+    shift: int = 0
+    """By how much a part lies elsewhere than was asked for."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """What to say in place of the truth."""
+
+
+class Listener:
+    """A `downloads.Watcher` that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.begun: list[tuple[int | None, int]] = []
+        self.here = 0
+
+    def begin(self, task: str, total: int | None, done: int = 0) -> None:
+        self.begun.append((total, done))
+
+    def advance(self, count: int) -> None:
+        self.here += count
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
 
 
 @dataclass
@@ -100,7 +122,7 @@ def answer(handler: BaseHTTPRequestHandler, server: Server) -> None:
     start, status = 0, page.status
     part = re.fullmatch(r"bytes=(\d+)-", asked.range or "")
     if status == 200 and page.ranges and part and asked.if_range in (None, page.tag):
-        start, status = int(part[1]), 206
+        start, status = int(part[1]) + page.shift, 206
         if start >= len(page.body):
             status = 416
     handler.send_response(302 if page.redirect else status)
@@ -114,7 +136,9 @@ def answer(handler: BaseHTTPRequestHandler, server: Server) -> None:
         handler.send_header("Content-Range", f"bytes {start}-{last}/{len(page.body)}")
     elif status == 416:
         handler.send_header("Content-Range", f"bytes */{len(page.body)}")
-    if page.length:
+    for name, value in page.headers.items():
+        handler.send_header(name, value)
+    if page.length and "Content-Length" not in page.headers:
         handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
     if status in (200, 206) and page.cuts:

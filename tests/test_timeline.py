@@ -54,7 +54,8 @@ def test_layers_fade_into_each_other():
     assert laid.weights(0) == {"mixed3a": 1.0}
     assert laid.weights(5) == pytest.approx({"mixed3a": 0.5, "mixed4c": 0.5})
     assert laid.weights(30) == {"mixed4c": 1.0}
-    assert timeline().weights(3) == {"mixed4e": 1.0}
+    alone = replace(recipe, ascent=Ascent("mixed4d"))
+    assert Timeline(alone, alone.scope(), SIZE).weights(3) == {"mixed4d": 1.0}
 
 
 def test_shares_add_up_to_the_same_at_any_frame_rate():

@@ -36,19 +36,23 @@ class Contents:
             the message names it and both shapes.
         """
         if name not in self.tensors:
-            raise WeightsError(f"{self.path}: tensor {name!r}, {shape}, is missing")
+            raise self.refusal(f"tensor {name!r}, {shape}, is missing")
         tensor = self.tensors[name]
         if tensor.dtype.kind != "f":
-            raise WeightsError(f"{self.path}: tensor {name!r} does not hold floats")
+            raise self.refusal(f"tensor {name!r} does not hold floats")
         if tensor.shape != shape:
-            raise WeightsError(
-                f"{self.path}: tensor {name!r} is {tensor.shape}, but the network needs {shape}"
-            )
+            raise self.refusal(f"tensor {name!r} is {tensor.shape}, but the network needs {shape}")
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
             tensor = np.asarray(tensor, np.float32)
         if not np.isfinite(tensor).all():
-            raise WeightsError(f"{self.path}: tensor {name!r} is not all finite numbers")
+            raise self.refusal(f"tensor {name!r} is not all finite numbers")
         return tensor
+
+    def refusal(self, problem: str) -> WeightsError:
+        """The error for tensors that make no network that we know."""
+        return WeightsError(
+            f"{self.path} holds no whole Inception V1 or V3 as they were published: {problem}"
+        )
 
 
 Weights = tuple[np.ndarray, np.ndarray]

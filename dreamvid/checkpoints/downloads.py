@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import socket
 import time
 import urllib.error
@@ -23,11 +22,13 @@ from typing import IO, Protocol
 from urllib.parse import urlsplit
 
 from dreamvid import __version__
-from dreamvid.checkpoints.manifest import Digest, digests_of
+from dreamvid.checkpoints import manifest
+from dreamvid.checkpoints.folder import cannot_write, check_space, full_disk
+from dreamvid.checkpoints.manifest import Digest
 from dreamvid.errors import WeightsError
+from dreamvid.files import publish
+from dreamvid.paths import digests_of
 
-LARGEST = 1 << 29
-"""Bytes of a file whose size nobody knows; the largest Inception has a fifth."""
 _BLOCK = 1 << 16
 _LEAST_RATE = 1000
 """Bytes a second below which a server counts as silent."""
@@ -55,7 +56,7 @@ class Patience:
     seconds: float = 30.0
     """Without an answer, or with less than a thousand bytes a second."""
     tries: int = 3
-    """At one address, in a row, that bring nothing."""
+    """At one address, in a row, that bring next to nothing."""
     pause: float = 1.0
     """Seconds between them."""
 
@@ -112,37 +113,6 @@ def download(
     )
 
 
-def publish(part: Path, target: Path) -> None:
-    """Gives a finished file its name, once it is safe on the disk."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(target)
-    with contextlib.suppress(OSError):  # not every system can
-        number = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
-
-
-def check_space(folder: Path, need: int, name: str) -> None:
-    """Refuses what will not fit on a disk.
-
-    Raises:
-      WeightsError: The folder's disk has less room than `need` bytes.
-    """
-    if shutil.disk_usage(folder).free < need:
-        raise full_disk(folder, need, name)
-
-
-def full_disk(folder: Path, need: int, name: str) -> WeightsError:
-    """The error for a disk that has no room for `need` more bytes of `name`."""
-    return WeightsError(
-        f"{folder} has no room for {name}, which needs {max(need / 1e6, 0.1):.1f} MB more there: "
-        "free some, or set DREAMVID_WEIGHTS to a folder on another disk"
-    )
-
-
 def leftovers(target: Path) -> list[Path]:
     """What an unfinished download of a file has left."""
     paths = (target, _part(target), _origin(target))
@@ -174,50 +144,62 @@ class _Job:
 
     def clear(self) -> None:
         """Forgets what is here."""
-        self.part.unlink(missing_ok=True)
-        self.origin.unlink(missing_ok=True)
+        with self._writing(0):
+            self.part.unlink(missing_ok=True)
+            self.origin.unlink(missing_ok=True)
 
     def run(self, address: str) -> None:
         """Downloads, checks and publishes; raises _Failure where this address will not do."""
         if urlsplit(address).scheme not in ("http", "https"):
             raise _Failure("is neither http nor https", lasting=True)
-        failed = 0
+        resumed = self._bring(address)
+        if (wrong := self._wrong()) and resumed:
+            # What was here before may be from elsewhere: the file as a whole gets one chance.
+            self._bring(address)
+            wrong = self._wrong()
+        if wrong:
+            raise _Failure(wrong)
+        with self._writing(0):
+            publish(self.part, self.target)
+            self.origin.unlink(missing_ok=True)
+
+    def _bring(self, address: str) -> bool:
+        """Makes the part whole, however often the line breaks; tells if it was not made at once."""
+        resumed, failed, furthest = False, 0, self.have
         while True:
-            before = self.have
+            resumed = resumed or self.have > 0
             try:
                 self._get(address)
-                self._check(resumed=before > 0)
-                break
+                return resumed
             except _Failure as failure:
-                # A line that breaks every few megabytes brings the file in the end.
-                failed = 1 if self.have - before >= _BLOCK else failed + 1
+                failed += 1
+                if self.have >= furthest + _BLOCK:
+                    # A line that breaks every few megabytes brings the file in the end.
+                    failed, furthest = 1, self.have
                 if failure.lasting or failed >= self.patience.tries:
                     raise
                 time.sleep(self.patience.pause)
-        publish(self.part, self.target)
-        self.origin.unlink(missing_ok=True)
 
-    def _check(self, resumed: bool) -> None:
-        if self.digest is None:
-            return
-        found = digests_of(self.part)
-        if not self.digest.matches(found):
-            self.clear()
-            kind = self.digest.algorithm
-            # What was here before may have come from elsewhere: the file as a whole gets a chance.
-            raise _Failure(
-                f"the file is another: its {kind} is {found[kind]}, not {self.digest.value} as "
-                f"{self.digest.origin}",
-                lasting=not resumed,
-            )
+    def _wrong(self) -> str:
+        """What is wrong with the part, which is then forgotten; nothing where it is right."""
+        if self.digest is None or self.digest.matches(found := digests_of(self.part)):
+            return ""
+        self.clear()
+        kind = self.digest.algorithm
+        return (
+            f"the file is another: its {kind} is {found[kind]}, not {self.digest.value} as "
+            f"{self.digest.origin}"
+        )
 
     def _get(self, address: str) -> None:
-        """Makes the part whole, from where it ends."""
+        """Makes the part longer, from where it ends; raises _Failure where it is not whole then."""
         start = self.have
         if self.size and start == self.size:
             return
         tag = self._tag(address)
-        if start > (self.size or LARGEST) or (start and not tag and self.digest is None):
+        if start > (self.size or manifest.LARGEST_FILE) or (
+            start and not tag and self.digest is None
+        ):
             # Too much, or nothing would tell if the rest belonged to another file.
             self.clear()
             start = 0
@@ -228,8 +210,8 @@ class _Job:
                 headers["If-Range"] = tag
         request = urllib.request.Request(address, headers=headers)
         try:
-            with _opener().open(request, timeout=self.patience.seconds) as response:
-                self._receive(response, address, start)
+            with _network():
+                response = _opener().open(request, timeout=self.patience.seconds)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416 and start:
@@ -239,10 +221,8 @@ class _Job:
                 raise _Failure("it has less than is here") from None
             lasting = error.code not in _TRANSIENT
             raise _Failure(f"HTTP error {error.code} ({error.reason})", lasting) from None
-        except urllib.error.URLError as error:
-            raise _of_network(error.reason) from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise _of_network(error) from None
+        with response:
+            self._receive(response, address, start)
 
     def _receive(self, response: http.client.HTTPResponse, address: str, start: int) -> None:
         if response.status != 206:
@@ -250,19 +230,20 @@ class _Job:
         elif _first(response.headers) != start:
             self.clear()
             raise _Failure("it sends another part than it was asked for")
-        length = response.headers.get("Content-Length", "")
-        total = start + int(length) if length.isdigit() else self.size or None
-        most = self.size or LARGEST
+        length = _number(r"(\d+)", response.headers.get("Content-Length", ""))
+        total = self.size or None if length is None else start + length
+        most = self.size or manifest.LARGEST_FILE
         if total is not None and (total > most or (self.size and total != self.size)):
             raise _Failure(f"the file is another: {total} bytes, not {self.size or most}", True)
         if total is not None:
             check_space(self.target.parent, total - self.have, self.target.name)
-        self._remember(address, response.headers)
-        self.watcher.begin(f"downloading {self.target.name} from {address}", total, start)
         need = total or most  # with nothing here, which is how a full disk is left
         with self._writing(need):
             file = self.part.open("r+b" if start else "wb", buffering=0)
         with file:
+            # Not before: what was here of another version must never bear this one's tag.
+            self._remember(address, response.headers)
+            self.watcher.begin(f"downloading {self.target.name} from {address}", total, start)
             file.seek(start)
             for block in self._blocks(response):
                 if start + len(block) > most:
@@ -276,15 +257,19 @@ class _Job:
         if total is not None and start < total:
             raise _Failure(f"the connection was cut at {start} of {total} bytes")
 
-    def _blocks(self, response: IO[bytes]) -> Iterator[bytes]:
+    def _blocks(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
         """The body as it comes, while it does come."""
         since, count = time.monotonic(), 0
-        while block := response.read1(_BLOCK):  # type: ignore[attr-defined]
+        while True:
+            with _network():
+                block = response.read1(_BLOCK)
+            if not block:
+                return
             yield block
             count += len(block)
             if (now := time.monotonic()) - since >= self.patience.seconds:
                 if count < _LEAST_RATE * (now - since):
-                    raise TimeoutError
+                    raise _of_network(TimeoutError())
                 since, count = now, 0
 
     @contextlib.contextmanager
@@ -313,14 +298,6 @@ class _Job:
             tag = headers.get("Last-Modified", "")
         with self._writing(0):
             self.origin.write_text(json.dumps({"address": address, "tag": tag}), "utf-8")
-
-
-def cannot_write(folder: Path, error: OSError) -> WeightsError:
-    """The error for a folder of networks that takes no file."""
-    return WeightsError(
-        f"{folder} cannot be written ({error.strerror or error}): mend that, or set "
-        "DREAMVID_WEIGHTS to another folder"
-    )
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -357,6 +334,19 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
+@contextlib.contextmanager
+def _network() -> Iterator[None]:
+    """Turns what a network does to the block into a _Failure, but for a server's own errors."""
+    try:
+        yield
+    except urllib.error.HTTPError:
+        raise
+    except urllib.error.URLError as error:
+        raise _of_network(error.reason) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _of_network(error) from None
+
+
 def _of_network(error: object) -> _Failure:
     if isinstance(error, TimeoutError):
         return _Failure("no answer in time")
@@ -369,10 +359,14 @@ def _of_network(error: object) -> _Failure:
 
 
 def _total(headers: Message) -> int | None:
-    found = re.fullmatch(r"bytes .*/(\d+)", headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
+    return _number(r"bytes .*/(\d+)", headers.get("Content-Range", ""))
 
 
 def _first(headers: Message) -> int | None:
-    found = re.fullmatch(r"bytes (\d+)-.*", headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
+    return _number(r"bytes (\d+)-.*", headers.get("Content-Range", ""))
+
+
+def _number(pattern: str, text: str) -> int | None:
+    """The number at a place of a header; none where it has another form or is beyond belief."""
+    found = re.fullmatch(pattern, text, re.ASCII)
+    return int(found[1]) if found and len(found[1]) < 16 else None

@@ -100,9 +100,7 @@ def convert(
             with np.errstate(all="ignore"):
                 kernel, bias = layout.convolution(contents, layer, shape)
             if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
-                raise WeightsError(
-                    f"{contents.path}: the batch norm of {layer} leaves no finite numbers"
-                )
+                raise contents.refusal(f"the batch norm of {layer} leaves no finite numbers")
             tensors |= {name: kernel, f"{path}/bias": bias}
     head = layout.head(contents, needed[HEAD[0]][0])
     classes = 0

@@ -15,30 +15,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
+import numpy as np
 import tomli_w
+from safetensors import SafetensorError
 
-from dreamvid.checkpoints import downloads, manifest
+from dreamvid.checkpoints import downloads, manifest, safetensors
 from dreamvid.checkpoints.downloads import PATIENCE, Patience, Watcher
-from dreamvid.checkpoints.manifest import Digest, Published, digests_of
+from dreamvid.checkpoints.folder import (
+    cannot_write,
+    check_space,
+    check_writable,
+    place_of,
+    weights_folder,
+)
+from dreamvid.checkpoints.manifest import Digest, Published
 from dreamvid.checkpoints.store import (
     AUTO,
     BUILTIN,
     CHECKED,
     SOURCE,
     TENSORS,
+    checked_facts,
     digest_of_tensors,
-    folder,
     installed,
     is_ours,
     may_be_called,
-    place_of,
+    shown,
 )
 from dreamvid.errors import DreamError, WeightsError
-from dreamvid.paths import what_is_at
+from dreamvid.files import publish
+from dreamvid.paths import digests_of, what_is_at
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from dreamvid.models import ModelSpec
 
 _HIDDEN, _PINS = ".unfinished", "pins.toml"
@@ -61,18 +69,18 @@ def fetch(network: Published, watcher: Watcher, patience: Patience = PATIENCE) -
       WeightsError: It cannot be had, is not what was published, or does not fit on the disk.
     """
     name, path = network.name, place_of(network.name)
-    if path.exists():
+    if _is_here(name):
         watcher.say(f"{name} is here already")
         return path
     with _writing(), _alone(name, watcher.say):
-        if path.exists():
+        if _is_here(name):
             watcher.say(f"{name} is here now")
             return path
         original = _hidden() / name
         expected = network.digest or _pinned(name)
         # Once for the download, of which something may be here, and once for what is made of it.
         have = sum(part.stat().st_size for part in downloads.leftovers(original))
-        downloads.check_space(folder(), int(2e6 * network.megabytes) - have, name)
+        check_space(weights_folder(), int(2e6 * network.megabytes) - have, name)
         downloads.download(network.addresses, original, network.size, expected, watcher, patience)
         watcher.say(f"converting {name}")
         try:
@@ -82,10 +90,10 @@ def fetch(network: Published, watcher: Watcher, patience: Patience = PATIENCE) -
                 _pin(name, source)
                 watcher.say(
                     f"nobody has published a digest of {name}: the sha256 of this download is "
-                    f"kept in {folder() / _PINS}, and later ones are checked against it"
+                    f"kept in {weights_folder() / _PINS}, and later ones are checked against it"
                 )
             checked = str(expected or f"nothing but itself, as the first download of {name}")
-            _write(name, spec, tensors, {SOURCE: source, CHECKED: checked})
+            _converted(name, spec, tensors, {SOURCE: source, CHECKED: checked}).put()
         except DreamError:
             original.unlink(missing_ok=True)  # no better the next time, and it takes room
             raise
@@ -125,8 +133,9 @@ def import_file(
     if (lies := what_is_at(path)) != "file":
         trouble = "there is no such file" if lies == "nothing" else f"it is a {lies}"
         raise WeightsError(f"{path} cannot be imported: {trouble}")
-    found = digests_of(path)
-    original = manifest.recognise(found)
+    ours = is_ours(path)  # before its digests, which take a while
+    found = {} if ours else digests_of(path)
+    original = None if ours else manifest.recognise(found)
     name = as_name or (original.name if original else _name_from(path))
     if not may_be_called(name):
         raise WeightsError(
@@ -134,17 +143,19 @@ def import_file(
             f"not {' or '.join((*BUILTIN, AUTO))}"
         )
     _check_place(name, overwrite)
+    check_writable(weights_folder())
     published = manifest.known().get(name) or original  # a known name brings its own facts
-    if is_ours(path):
-        checked, put = _checked_copy(path, name)
+    if ours:
+        incoming = _copied(path, name, published)
     else:
         spec, tensors = _convert(path, published)
-        checked = _compared(published, found)
-        put = partial(_write, name, spec, tensors, {SOURCE: found["sha256"], CHECKED: checked})
+        facts = {SOURCE: found["sha256"], CHECKED: _compared(published, found)}
+        incoming = _converted(name, spec, tensors, facts)
+    incoming.check_space()
     with _writing(), _alone(name, say):
         _check_place(name, overwrite)  # another may have been quicker
-        put()
-    return Imported(name, place_of(name), checked)
+        incoming.put()
+    return Imported(name, place_of(name), incoming.checked)
 
 
 def remove(name: str, say: Callable[[str], object] = lambda line: None) -> None:
@@ -162,7 +173,7 @@ def remove(name: str, say: Callable[[str], object] = lambda line: None) -> None:
         raise WeightsError(f"{name} ships in the package and cannot be removed")
     paths = []
     if may_be_called(name):
-        paths = [path for path in (place_of(name), _unfinished(name)) if path.exists()]
+        paths = [path for path in (place_of(name), _unfinished(name)) if _can_go(path)]
         paths += downloads.leftovers(_hidden() / name)
     if not paths:
         if name in manifest.known():
@@ -174,30 +185,50 @@ def remove(name: str, say: Callable[[str], object] = lambda line: None) -> None:
 
 
 def _check_place(name: str, overwrite: bool) -> None:
-    path = place_of(name)
-    if path.exists() and not overwrite:
+    if _is_here(name) and not overwrite:
         raise WeightsError(
-            f"{name} is here already ({path}): add --overwrite, or choose another name with --as"
+            f"{name} is here already ({place_of(name)}): add --overwrite, or choose another name "
+            "with --as"
         )
+
+
+def _is_here(name: str) -> bool:
+    path = place_of(name)
+    lies = what_is_at(path)
+    if lies in ("folder", "device"):
+        raise WeightsError(f"{path} is a {lies}, where the network would lie: move it away")
+    return lies == "file"
+
+
+def _can_go(path: Path) -> bool:
+    return path.is_symlink() or what_is_at(path) == "file"  # a link may lead nowhere
 
 
 def _name_from(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", path.stem).strip("_")[:64]
 
 
-def _convert(path: Path, network: Published | None) -> tuple["ModelSpec", dict[str, "np.ndarray"]]:
+def _convert(path: Path, network: Published | None) -> tuple["ModelSpec", dict[str, np.ndarray]]:
     """The network in a foreign file, whole; `network` is what it has to be."""
     from dreamvid.checkpoints import foreign
     from dreamvid.models import Model
 
     spec, tensors = foreign.read(path, network.name if network else None)
-    if network and len(spec.labels) != network.classes:
-        raise WeightsError(
-            f"{path} has {len(spec.labels)} classes, but {network.name} has {network.classes}: "
-            "it is another network, and needs another name"
-        )
+    _check_kind(path, spec, network)
     Model.from_tensors(spec, tensors)  # raises where it is not whole
     return spec, tensors
+
+
+def _check_kind(path: Path, spec: "ModelSpec", network: Published | None) -> None:
+    if network is None:
+        return
+    kind = spec.architecture, spec.family, len(spec.labels)
+    if kind != (needed := (network.architecture, network.family, network.classes)):
+        told = "{} of the {} family with {} classes"
+        raise WeightsError(
+            f"{path} holds {told.format(*kind)}, but {network.name} is {told.format(*needed)}: it "
+            "is another network, and needs another name"
+        )
 
 
 def _compared(published: Published | None, found: Mapping[str, str]) -> str:
@@ -209,55 +240,55 @@ def _compared(published: Published | None, found: Mapping[str, str]) -> str:
         return f"nothing, since nobody has published a digest of {published.name}"
     if expected.matches(found):
         return str(expected)
-    return f"nothing: it is not the published {published.name}, whose {expected.algorithm} differs"
+    return f"nothing: the published file of {published.name} has another {expected.algorithm}"
 
 
-def _checked_copy(path: Path, name: str) -> tuple[str, Callable[[], None]]:
-    """What the original of a file of our own was checked against, and what takes the file in."""
-    from dreamvid.checkpoints import safetensors
+@dataclass(frozen=True)
+class _Incoming:
+    """A whole network that is not yet in the folder."""
 
-    safetensors.read(path)  # raises where it is not whole
+    name: str
+    size: int
+    """Of its file, in bytes, at most."""
+    checked: str
+    write: Callable[[Path], object]
+    """Makes the file."""
 
-    def copy() -> None:
-        downloads.check_space(folder(), path.stat().st_size, name)
-        with _appearing(name) as part:
-            shutil.copyfile(path, part)
+    def check_space(self) -> None:
+        check_space(weights_folder(), self.size, self.name)
 
-    return safetensors.read_facts(path).get(CHECKED, "nothing"), copy
+    def put(self) -> None:
+        """Makes it appear in the folder."""
+        self.check_space()
+        part = _unfinished(self.name)
+        try:
+            self.write(part)
+            publish(part, place_of(self.name))
+        except SafetensorError as error:  # which is how it reports a disk that fails
+            raise WeightsError(f"{weights_folder()} cannot be written ({error})") from None
+        finally:
+            part.unlink(missing_ok=True)
 
 
-def _write(
-    name: str, spec: "ModelSpec", tensors: Mapping[str, "np.ndarray"], facts: dict[str, str]
-) -> None:
-    import numpy as np
-    from safetensors import SafetensorError
+def _copied(path: Path, name: str, network: Published | None) -> _Incoming:
+    """A network in our own format, which is taken in byte for byte."""
+    _check_kind(path, safetensors.read(path).spec, network)
+    checked = shown(checked_facts(path).get(CHECKED, "nothing"))
+    return _Incoming(name, path.stat().st_size, checked, partial(shutil.copyfile, path))
 
-    from dreamvid.checkpoints import safetensors
 
+def _converted(
+    name: str, spec: "ModelSpec", tensors: Mapping[str, np.ndarray], facts: Mapping[str, str]
+) -> _Incoming:
     stored = {key: np.ascontiguousarray(tensor, np.float32) for key, tensor in tensors.items()}
-    size = sum(tensor.nbytes for tensor in stored.values())
-    downloads.check_space(folder(), size + _HEADER, name)
-    facts |= {TENSORS: digest_of_tensors(stored)}
-    try:
-        with _appearing(name) as part:
-            safetensors.write(part, spec, stored, facts=facts)
-    except SafetensorError as error:  # which is how it reports a disk that fails
-        raise WeightsError(f"{folder()} cannot be written ({error})") from None
-
-
-@contextlib.contextmanager
-def _appearing(name: str) -> Iterator[Path]:
-    """A scratch file that becomes the network `name` if all goes well."""
-    part = _unfinished(name)
-    try:
-        yield part
-        downloads.publish(part, place_of(name))
-    finally:
-        part.unlink(missing_ok=True)
+    size = _HEADER + sum(tensor.nbytes for tensor in stored.values())
+    facts = {**facts, TENSORS: digest_of_tensors(stored)}
+    write = partial(safetensors.write, spec=spec, tensors=stored, facts=facts)
+    return _Incoming(name, size, facts[CHECKED], write)
 
 
 def _hidden() -> Path:
-    return folder() / _HIDDEN
+    return weights_folder() / _HIDDEN
 
 
 def _unfinished(name: str) -> Path:
@@ -266,7 +297,7 @@ def _unfinished(name: str) -> Path:
 
 def _pinned(name: str) -> Digest | None:
     value = _read_pins().get(name)
-    origin = f"the first download had it (in {folder() / _PINS})"
+    origin = f"the first download had it (in {weights_folder() / _PINS})"
     return Digest("sha256", value, origin) if value else None
 
 
@@ -275,11 +306,11 @@ def _pin(name: str, sha256: str) -> None:
         pins = _read_pins() | {name: sha256}
         part = _hidden() / f"{_PINS}.part"
         part.write_text(tomli_w.dumps(pins), encoding="utf-8")
-        downloads.publish(part, folder() / _PINS)
+        publish(part, weights_folder() / _PINS)
 
 
 def _read_pins() -> dict[str, str]:
-    path = folder() / _PINS
+    path = weights_folder() / _PINS
     try:
         pins = tomllib.loads(path.read_text(encoding="utf-8"))
         if not all(isinstance(value, str) for value in pins.values()):
@@ -288,6 +319,8 @@ def _read_pins() -> dict[str, str]:
         return {}
     except ValueError as error:
         raise WeightsError(f"{path} is damaged ({error}): mend or remove it") from None
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from None
     return pins
 
 
@@ -312,4 +345,4 @@ def _writing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise downloads.cannot_write(folder(), error) from None
+        raise cannot_write(weights_folder(), error) from None

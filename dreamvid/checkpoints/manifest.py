@@ -1,18 +1,17 @@
 """The networks that others have published: addresses, digests, input, licence and look."""
 
-import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from dreamvid.errors import UnknownNameError, WeightsError
-from dreamvid.paths import packaged
+from dreamvid.errors import UnknownNameError
+from dreamvid.paths import DIGESTS, packaged
 from dreamvid.registry import unknown_name
 
-_KINDS = ("sha256", "sha1", "md5")
+LARGEST_FILE = 1 << 29
+"""Bytes of a network's file; the largest that is published has a fifth."""
 _PREFIX = "sha256_prefix"
 
 
@@ -33,29 +32,12 @@ class Digest:
         return self.kind.removesuffix("_prefix")
 
     def matches(self, found: Mapping[str, str]) -> bool:
-        """Whether it is among a file's digests, as `digests_of` finds them."""
+        """Whether it is among a file's digests, as `paths.digests_of` finds them."""
         value = found[self.algorithm]
         return value.startswith(self.value) if self.kind == _PREFIX else value == self.value
 
     def __str__(self) -> str:
         return f"{self.algorithm} {self.value}{'…' * (self.kind == _PREFIX)}"
-
-
-def digests_of(path: Path) -> dict[str, str]:
-    """A file's digests of every kind, in hex, in one reading.
-
-    Raises:
-      WeightsError: The file cannot be read.
-    """
-    hashes = {kind: hashlib.new(kind, usedforsecurity=False) for kind in _KINDS}
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                for digest in hashes.values():
-                    digest.update(block)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}") from None
-    return {kind: digest.hexdigest() for kind, digest in hashes.items()}
 
 
 @dataclass(frozen=True)
@@ -132,7 +114,7 @@ def published(name: str) -> Published:
 
 
 def recognise(found: Mapping[str, str]) -> Published | None:
-    """The published network whose file has these digests, as `digests_of` finds them."""
+    """The published network whose file has these digests, as `paths.digests_of` finds them."""
     matching = (p for p in known().values() if p.digest and p.digest.matches(found))
     return next(matching, None)
 
@@ -143,7 +125,7 @@ def unknown_network(name: str, names: Mapping[str, object]) -> UnknownNameError:
 
 
 def _published(name: str, table: dict[str, Any]) -> Published:
-    digests = [Digest(kind, table.pop(kind)) for kind in (*_KINDS, _PREFIX) if kind in table]
+    digests = [Digest(kind, table.pop(kind)) for kind in (*DIGESTS, _PREFIX) if kind in table]
     size = table.pop("size", 0)
     return Published(
         name=name,

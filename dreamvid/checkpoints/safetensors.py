@@ -2,19 +2,23 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from dreamvid.checkpoints import manifest
 from dreamvid.errors import DreamError, WeightsError
-from dreamvid.models import Model, ModelSpec
+
+if TYPE_CHECKING:  # JAX takes a second to import, and what a file says of itself needs none of it
+    from dreamvid.models import Model, ModelSpec
 
 FIELD = "dreamvid"
 
 
-def read(path: Path) -> Model:
+def read(path: Path) -> "Model":
     """The network in a file.
 
     Args:
@@ -23,6 +27,8 @@ def read(path: Path) -> Model:
     Raises:
       WeightsError: The file is damaged, has no spec, or its tensors do not fit the spec.
     """
+    from dreamvid.models import Model, ModelSpec
+
     metadata, tensors = read_tensors(path)
     if FIELD not in metadata:
         raise WeightsError(f"{path} is no dreamvid network: its metadata has no field {FIELD!r}")
@@ -34,7 +40,7 @@ def read(path: Path) -> Model:
 
 def write(
     path: Path,
-    spec: ModelSpec,
+    spec: "ModelSpec",
     tensors: Mapping[str, np.ndarray],
     dtype: DTypeLike = np.float32,
     facts: Mapping[str, str] | None = None,
@@ -57,7 +63,7 @@ def read_facts(path: Path) -> dict[str, str]:
     """All that a file says of itself beside its tensors.
 
     Raises:
-      WeightsError: It is not safetensors.
+      WeightsError: It is not safetensors, or larger than any network.
     """
     return _open(path, with_tensors=False)[0]
 
@@ -66,7 +72,7 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """What any safetensors file says of itself, and its tensors by name.
 
     Raises:
-      WeightsError: It is not safetensors.
+      WeightsError: It is not safetensors, or larger than any network.
     """
     return _open(path, with_tensors=True)
 
@@ -74,6 +80,8 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
 def _open(path: Path, with_tensors: bool) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     try:
         path.open("rb").close()  # safe_open calls a file that we may not read missing
+        if path.stat().st_size > manifest.LARGEST_FILE:
+            raise WeightsError(f"{path} is no network: it has over {manifest.LARGEST_FILE} bytes")
         with safe_open(path, framework="numpy") as file:
             names = list(file.keys()) if with_tensors else []
             return file.metadata() or {}, {name: file.get_tensor(name) for name in names}

@@ -7,22 +7,20 @@ there.
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
+import numpy as np
 
-from dreamvid.checkpoints import manifest
-from dreamvid.checkpoints.manifest import Published, digests_of
+from dreamvid.checkpoints import manifest, safetensors
+from dreamvid.checkpoints.folder import SUFFIX, weights_folder
+from dreamvid.checkpoints.manifest import Published
 from dreamvid.errors import WeightsError
-from dreamvid.paths import packaged, sha256_of, what_is_at
+from dreamvid.paths import digests_of, packaged, sha256_of, what_is_at
 
 if TYPE_CHECKING:  # JAX takes a second to import, and most of this needs none of it
-    import numpy as np
-
     from dreamvid.models import Model
 
 BUILTIN = ("builtin",)
@@ -30,24 +28,11 @@ BUILTIN = ("builtin",)
 AUTO = "auto"
 """The best of those at hand."""
 _PREFERRED = "inception5h"
-_SUFFIX = ".safetensors"
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 SOURCE, TENSORS, CHECKED = "source sha256", "sha256", "checked"
 """What a converted file says of itself: digests of the original file and of the tensors that were
 made of it, and what the former was checked against."""
-
-
-def folder() -> Path:
-    """Where networks are kept: DREAMVID_WEIGHTS, or the platform's folder for caches."""
-    if chosen := os.environ.get("DREAMVID_WEIGHTS"):
-        return Path(chosen).expanduser()
-    return platformdirs.user_cache_path("dreamvid", appauthor=False) / "weights"
-
-
-def place_of(name: str) -> Path:
-    """The file that a network in the folder has, or would have."""
-    return folder() / f"{name}{_SUFFIX}"
 
 
 def may_be_called(name: str) -> bool:
@@ -57,11 +42,13 @@ def may_be_called(name: str) -> bool:
 
 def installed() -> dict[str, Path]:
     """The networks at hand, by name."""
-    found = {name: packaged("weights") / f"{name}{_SUFFIX}" for name in BUILTIN}
+    found = {name: packaged("weights") / f"{name}{SUFFIX}" for name in BUILTIN}
+    here: list[Path] = []
     with contextlib.suppress(OSError):  # no folder, no networks
-        for path in sorted(folder().iterdir()):
-            if path.suffix == _SUFFIX and may_be_called(path.stem):
-                found[path.stem] = path
+        here = sorted(weights_folder().iterdir())
+    for path in here:
+        if path.suffix == SUFFIX and may_be_called(path.stem) and _is_file(path):
+            found[path.stem] = path
     return found
 
 
@@ -69,7 +56,7 @@ def resolve(name: str | Path) -> str:
     """The network that a name stands for: "auto" is inception5h where it is at hand."""
     if str(name) != AUTO:
         return str(name)
-    return _PREFERRED if place_of(_PREFERRED).exists() else BUILTIN[0]
+    return _PREFERRED if _PREFERRED in installed() else BUILTIN[0]
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -112,7 +99,7 @@ def load(name_or_path: str | Path = AUTO) -> "Model":
       MediaError: The path cannot be followed.
       UnknownNameError: There is no network of that name.
     """
-    from dreamvid.checkpoints import foreign, safetensors
+    from dreamvid.checkpoints import foreign
     from dreamvid.models import Model
 
     path = find(name_or_path)
@@ -128,8 +115,6 @@ def digest(name_or_path: str | Path) -> str:
     That is the file's sha256; but of a converted network that of its spec and tensors, since the
     same network may be converted into other bytes elsewhere.
     """
-    from dreamvid.checkpoints import safetensors
-
     path = find(name_or_path)
     if not (is_ours(path) and TENSORS in safetensors.read_facts(path)):
         return sha256_of(path)
@@ -150,41 +135,59 @@ def verify(name: str | Path) -> str:
       WeightsError: It is not at hand, or damaged.
       UnknownNameError: There is no network of that name.
     """
-    from dreamvid.checkpoints import safetensors
-
     path = find(name)
     model = load(path)
     told = f"{model.spec.architecture}, {len(model.layers)} layers"
     if not is_ours(path):
         return f"{told}; not converted, with no digest to check it against"
-    facts, tensors = safetensors.read_tensors(path)
+    facts = checked_facts(path)
     if TENSORS not in facts:
         return f"{told}; with no digest to check it against"
-    if facts[TENSORS] != (now := digest_of_tensors(tensors)):
+    checked = shown(facts.get(CHECKED, "nothing"))
+    return f"{told}; as it was stored; its original was checked against {checked}"
+
+
+def checked_facts(path: Path) -> dict[str, str]:
+    """What a file of our own says of itself, once its tensors have been checked against that.
+
+    Raises:
+      WeightsError: Its tensors are not those that were stored.
+    """
+    facts, tensors = safetensors.read_tensors(path)
+    if TENSORS in facts and facts[TENSORS] != (now := digest_of_tensors(tensors)):
         raise WeightsError(
-            f"{path} is damaged: its tensors have the sha256 {now}, not {facts[TENSORS]}; "
+            f"{path} is damaged: its tensors have the sha256 {now}, not {shown(facts[TENSORS])}; "
             "remove it, and fetch or import it again"
         )
-    return f"{told}; as it was stored; its original was checked against {facts.get(CHECKED)}"
+    return facts
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file is in our own format; safetensors without a spec are other people's.
+    """Whether a file is in our own format; if not, it is in a foreign one. Reads little of it.
 
     Raises:
-      WeightsError: Its name says that it is safetensors, and it is not.
+      WeightsError: It is in no known format, damaged safetensors, or larger than any network.
     """
-    from dreamvid.checkpoints import safetensors
-
     try:
         return safetensors.FIELD in safetensors.read_facts(path)
-    except WeightsError:
-        if path.suffix == _SUFFIX:
+    except WeightsError as damage:
+        from dreamvid.checkpoints import foreign
+
+        try:
+            form = foreign.format_of(path)
+        except WeightsError as refusal:  # which names what could be read
+            raise (damage if path.suffix == SUFFIX else refusal) from None
+        if form.NAME == "safetensors":
             raise
         return False
 
 
-def digest_of_tensors(tensors: Mapping[str, "np.ndarray"]) -> str:
+def shown(text: str) -> str:
+    """What a file says of itself, fit for a terminal: the printable part of its first line."""
+    return "".join(filter(str.isprintable, next(iter(text.splitlines()), "")))
+
+
+def digest_of_tensors(tensors: Mapping[str, np.ndarray]) -> str:
     """The sha256 of tensors with their names, types and shapes, in hex."""
     found = hashlib.sha256()
     for name in sorted(tensors):
@@ -192,6 +195,12 @@ def digest_of_tensors(tensors: Mapping[str, "np.ndarray"]) -> str:
         found.update(f"{name} {tensor.dtype} {tensor.shape}\n".encode())
         found.update(tensor.tobytes())
     return found.hexdigest()
+
+
+def _is_file(path: Path) -> bool:
+    with contextlib.suppress(OSError):  # it cannot be reached
+        return path.is_file()
+    return False
 
 
 def _absent(network: Published) -> WeightsError:

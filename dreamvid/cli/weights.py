@@ -1,19 +1,18 @@
 """dreamvid weights: the networks at hand, and those that can be had."""
 
 import json
-import sys
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dreamvid.cli import signals
+from dreamvid.cli.progress import say
+from dreamvid.cli.transfers import Transfers
 from dreamvid.errors import DreamError, Stopped, WeightsError
 
-QUIET_SECONDS = 5.0
-"""Least time between two plain lines."""
+_WIDTH = 100
+"""Characters of a line of the list."""
 
 app = typer.Typer(add_completion=False)
 
@@ -36,11 +35,11 @@ def list_networks(
     if as_json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    print(f"{'name':<26}{'state':<12}{'size':>6}  {'model':<14}licence")
+    _print_row("name", "state", "size", "model", "licence")
     for row in rows:
         size = f"{row['megabytes']:.0f} MB" if row["megabytes"] else "?"
-        print(f"{row['name']:<26}{row['state']:<12}{size:>6}  {row['model']:<14}{row['licence']}")
-        print(f"    {row['look']}")
+        _print_row(row["name"], row["state"], size, row["model"], row["licence"])
+        print(_cut(f"    {row['look']}"))
 
 
 @app.command()
@@ -54,7 +53,7 @@ def fetch(
 
     every = names == ["all"]
     wanted = list(manifest.known().values()) if every else [manifest.published(n) for n in names]
-    with _Transfers() as transfers:
+    with Transfers() as transfers:
 
         def get(name: str) -> None:
             print(intake.fetch(manifest.published(name), transfers), flush=True)
@@ -91,8 +90,8 @@ def import_network(
     """Take in a network from a file that you have."""
     from dreamvid.checkpoints import intake
 
-    imported = intake.import_file(file, as_name, overwrite, _say)
-    _say(f"{imported.name} was checked against {imported.checked}")
+    imported = intake.import_file(file, as_name, overwrite, say)
+    say(f"{imported.name} was checked against {imported.checked}")
     print(imported.path)
 
 
@@ -105,9 +104,7 @@ def verify(
     """Check that networks are as they were stored, and can be dreamed of."""
     from dreamvid.checkpoints import store
 
-    _each(
-        names or list(store.installed()), lambda name: print(f"{name}: {store.verify(name)}"), _say
-    )
+    _each(names or list(store.installed()), lambda name: print(f"{name}: {store.verify(name)}"))
 
 
 @app.command()
@@ -117,9 +114,9 @@ def path(
     ] = None,
 ) -> None:
     """Print where networks are kept, or where one is."""
-    from dreamvid.checkpoints import store
+    from dreamvid.checkpoints import folder, store
 
-    print(store.find(name) if name else store.folder())
+    print(store.find(name) if name else folder.weights_folder())
 
 
 @app.command()
@@ -127,7 +124,7 @@ def remove(names: Names) -> None:
     """Remove networks, and what unfinished downloads of them have left."""
     from dreamvid.checkpoints import intake
 
-    _each(names, lambda name: intake.remove(name, _say), _say)
+    _each(names, lambda name: intake.remove(name, say))
 
 
 def _rows() -> Iterable[dict[str, Any]]:
@@ -141,7 +138,7 @@ def _rows() -> Iterable[dict[str, Any]]:
         facts = _facts_of(published) if published else _facts_in(here[name])
         if name in store.BUILTIN:
             facts["look"] = "small, quick and always here: water lilies, towers, columns"
-        size = path.stat().st_size / 1e6 if path else published.megabytes if published else 0.0
+        size = _megabytes(path) if path else published.megabytes if published else 0.0
         yield {"name": name, "state": state, "megabytes": round(size, 1), **facts} | (
             {"path": str(path)} if path else {}
         )
@@ -162,26 +159,41 @@ def _facts_of(published: Any) -> dict[str, Any]:
 
 def _facts_in(path: Path) -> dict[str, Any]:
     """What a network that nobody has published says of itself."""
-    from safetensors import SafetensorError, safe_open
+    from dreamvid.checkpoints import safetensors, store
 
-    try:  # not through our reader, which would import JAX
-        with safe_open(path, framework="numpy") as file:
-            spec = json.loads(file.metadata()["dreamvid"])
-        model, licence, origin, labels = (
-            spec.get(key, "") for key in ("architecture", "licence", "origin", "labels")
-        )
-        return {
-            "model": str(model),
-            "licence": str(licence),
-            "look": str(origin),
-            "origin": str(origin),
-            "classes": len(labels),
-        }
-    except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {"model": "damaged", "licence": "", "look": "see: dreamvid weights verify"}
+    try:
+        spec = json.loads(safetensors.read_facts(path)[safetensors.FIELD])
+        told = (spec.get(key, "unknown") for key in ("architecture", "licence", "origin"))
+        model, licence, origin = (store.shown(str(text)) for text in told)
+        look, classes = origin, len(spec.get("labels", ()))
+    except (WeightsError, LookupError, ValueError, TypeError, AttributeError, RecursionError):
+        model, licence, origin, classes = "damaged", "", "", 0
+        look = "see: dreamvid weights verify"
+    return {
+        "model": model,
+        "licence": licence,
+        "look": look,
+        "origin": origin,
+        "classes": classes,
+    }
 
 
-def _each(names: list[str], work: Callable[[str], None], say: Callable[[str], None]) -> None:
+def _megabytes(path: Path) -> float:
+    try:
+        return path.stat().st_size / 1e6
+    except OSError:  # it was removed just now
+        return 0.0
+
+
+def _print_row(name: str, state: str, size: str, model: str, licence: str) -> None:
+    print(_cut(f"{name:<25} {state:<11} {size:>6}  {model:<13} {licence}"))
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
+
+
+def _each(names: list[str], work: Callable[[str], None], tell: Callable[[str], None] = say) -> None:
     """Works on one name after another; one that fails does not stop the others."""
     failed = []
     for name in names:
@@ -190,75 +202,7 @@ def _each(names: list[str], work: Callable[[str], None], say: Callable[[str], No
         except DreamError as error:
             if len(names) == 1:
                 raise
-            say(str(error))
+            tell(str(error))
             failed.append(name)
     if failed:
         raise WeightsError(f"{len(failed)} of {len(names)} failed, see above: {', '.join(failed)}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-class _Transfers:
-    """Shows how downloads go on, a `dreamvid.checkpoints.downloads.Watcher`."""
-
-    def __init__(self) -> None:
-        self._total: int | None = None
-        self._done = self._here = 0
-        self._began = self._told = 0.0
-        self._bar: Any = None
-
-    def __enter__(self) -> "_Transfers":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._hide()
-
-    def begin(self, task: str, total: int | None, done: int = 0) -> None:
-        """See `Watcher`."""
-        self.say(f"{task}{f', from {_megabytes(done)} on' if done else ''}")
-        self._total, self._done, self._here = total, done, 0
-        self._began = self._told = time.monotonic()
-        if sys.stderr.isatty():
-            from rich import progress
-            from rich.console import Console
-
-            self._bar = progress.Progress(
-                progress.BarColumn(),
-                progress.DownloadColumn(),
-                progress.TransferSpeedColumn(),
-                progress.TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._bar.add_task("", total=total, completed=done)
-            self._bar.start()
-
-    def advance(self, count: int) -> None:
-        """See `Watcher`."""
-        signals.check()
-        self._done += count
-        self._here += count
-        now = time.monotonic()
-        if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=self._done)
-        elif now - self._told > QUIET_SECONDS:
-            self._told = now
-            rate = self._here / (now - self._began)
-            of = f" of {_megabytes(self._total)}" if self._total else ""
-            _say(f"{_megabytes(self._done)}{of}, {_megabytes(rate)}/s")
-
-    def say(self, line: str) -> None:
-        """See `Watcher`."""
-        self._hide()
-        _say(line)
-
-    def _hide(self) -> None:
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
-
-
-def _megabytes(count: float) -> str:
-    return f"{count / 1e6:.1f} MB"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dreamvid.errors import MediaError
+from dreamvid.files import publish
 from dreamvid.paths import what_is_at
 
 
@@ -86,21 +87,13 @@ def _scratch_name(owner: str) -> str:
 
 
 def _publish(scratch: Path, path: Path, overwrite: bool) -> None:
-    # On the disk first: what it was made from may be removed as soon as it has its name.
-    with scratch.open("rb") as file:
-        os.fsync(file.fileno())
-    if overwrite:
-        scratch.replace(path)
-        return
     try:
-        os.link(scratch, path)  # fails where the name is taken, unlike a rename
+        publish(scratch, path, overwrite)
     except FileExistsError:
         raise MediaError(
             f"output {path} was made by another program meanwhile: "
             "move it away and give the same command again"
         ) from None
-    except OSError:  # a file system without hard links
-        scratch.replace(path)
 
 
 @contextlib.contextmanager

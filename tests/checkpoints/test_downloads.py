@@ -1,19 +1,23 @@
 """A download ends right or in one line, and what is wrong never gets its name."""
 
 import hashlib
+import http.client
+import io
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from server import Page, Server, serving
+from server import Listener, Page, Server
 
-from dreamvid.checkpoints import downloads
+from dreamvid.checkpoints import manifest
 from dreamvid.checkpoints.downloads import Patience, download
 from dreamvid.checkpoints.manifest import Digest
 from dreamvid.errors import WeightsError
@@ -21,24 +25,6 @@ from dreamvid.errors import WeightsError
 BODY = np.random.default_rng(0).bytes(300_000)
 SHA256 = Digest("sha256", hashlib.sha256(BODY).hexdigest())
 HASTY = Patience(seconds=0.3, tries=3, pause=0.01)
-
-
-class Listener:
-    """A watcher that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.begun: list[tuple[int | None, int]] = []
-        self.here = 0
-
-    def begin(self, task: str, total: int | None, done: int = 0) -> None:
-        self.begun.append((total, done))
-
-    def advance(self, count: int) -> None:
-        self.here += count
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 class Interrupted(Listener):
@@ -51,21 +37,20 @@ class Interrupted(Listener):
 
 
 @pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
 def target(tmp_path: Path) -> Path:
     (tmp_path / "folder").mkdir()
     return tmp_path / "folder" / "net"
 
 
-def get(target: Path, *addresses: str, size: int = len(BODY), digest: Digest | None = SHA256):
+def get(
+    target: Path,
+    *addresses: str,
+    size: int = len(BODY),
+    digest: Digest | None = SHA256,
+    patience: Patience = HASTY,
+) -> Listener:
     listener = Listener()
-    download(addresses, target, size, digest, listener, HASTY)
+    download(addresses, target, size, digest, listener, patience)
     return listener
 
 
@@ -105,8 +90,21 @@ def test_a_cut_connection_is_taken_up_where_it_broke(web: Server, target: Path):
 
 
 def test_a_line_that_keeps_breaking_brings_the_file_in_the_end(web: Server, target: Path):
-    get(target, web.put("/net", Page(BODY, cuts=[downloads._BLOCK] * 4)))
+    get(target, web.put("/net", Page(BODY, cuts=[70_000] * 4)))
+    assert len(web.requests) == 5 > HASTY.tries
     assert target.read_bytes() == BODY
+
+
+def test_a_line_that_gets_no_further_is_left(web: Server, target: Path):
+    pages = {
+        "wrong to the end": Page(BODY[::-1], cuts=[150_000, 150_000] * 99),
+        "from the start each time": Page(BODY, ranges=False, cuts=[100_000, 200_000] * 99),
+        "from elsewhere": Page(BODY, shift=1, cuts=[150_000, 0] * 99),
+    }
+    for name, page in pages.items():
+        before = len(web.requests)
+        refused(target, web.put("/net", page))
+        assert len(web.requests) - before < 10, name
 
 
 def test_a_server_that_cuts_at_once_is_left(web: Server, target: Path):
@@ -156,19 +154,17 @@ def test_an_interrupted_download_goes_on(web: Server, target: Path):
 KILLED = """
 import sys
 from pathlib import Path
+from server import Listener
 from dreamvid.checkpoints.downloads import download
-class Deaf:
-    def begin(self, task, total, done=0): pass
-    def advance(self, count): pass
-    def say(self, line): pass
-download([sys.argv[1]], Path(sys.argv[2]), int(sys.argv[3]), None, Deaf())
+download([sys.argv[1]], Path(sys.argv[2]), int(sys.argv[3]), None, Listener())
 """
 
 
 def test_a_killed_download_goes_on(web: Server, target: Path):
     address = web.put("/net", Page(BODY, stall=150_000))
     words = [sys.executable, "-c", KILLED, address, str(target), str(len(BODY))]
-    with subprocess.Popen(words) as process:
+    tests = str(Path(__file__).parents[1])
+    with subprocess.Popen(words, env=os.environ | {"PYTHONPATH": tests}) as process:
         assert web.stalled.wait(20)
         part = target.with_name("net.part")
         while not (part.exists() and part.stat().st_size == 150_000):
@@ -179,6 +175,42 @@ def test_a_killed_download_goes_on(web: Server, target: Path):
     get(target, address, digest=None)
     assert web.ranges() == [None, "bytes=150000-"]
     assert target.read_bytes() == BODY
+
+
+def test_wherever_it_is_killed_no_two_versions_are_mixed(
+    web: Server, target: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def killed_before(count: int) -> bool:
+        """Whether a download is killed when it opens a file for the count-th time."""
+        opened = io.open
+        left = count
+
+        def fateful(path: Path, *words: object, **named: object) -> object:
+            nonlocal left
+            left -= Path(path).parent == target.parent
+            if left < 0:
+                raise KeyboardInterrupt
+            return opened(path, *words, **named)  # type: ignore[call-overload]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(io, "open", fateful)
+            try:
+                get(target, address, digest=None)
+            except KeyboardInterrupt:
+                return True
+        return False
+
+    count, killed = 0, True
+    while killed:
+        target.unlink(missing_ok=True)
+        address = web.put("/net", Page(BODY[::-1], cuts=[100_000, 0, 0], tag='"old"'))
+        refused(target, address, digest=None)
+        web.put("/net", Page(BODY, tag='"new"'))
+        killed = killed_before(count)
+        get(target, address, digest=None)
+        assert target.read_bytes() == BODY
+        count += 1
+    assert count > 3
 
 
 def test_a_part_that_was_whole_already_is_only_checked(web: Server, target: Path):
@@ -218,7 +250,7 @@ def test_a_file_of_another_size_is_not_even_fetched(web: Server, target: Path):
 def test_a_server_that_sends_for_ever_is_stopped(
     web: Server, target: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(downloads, "LARGEST", 100_000)
+    monkeypatch.setattr(manifest, "LARGEST_FILE", 100_000)
     line = refused(target, web.put("/net", Page(BODY, length=False)), size=0)
     assert "sends more than 100000 bytes" in line
     assert list(target.parent.iterdir()) == []
@@ -241,7 +273,8 @@ def test_dead_mirrors_are_passed_over(web: Server, target: Path):
 
 @pytest.mark.parametrize("page", [Page(BODY, stall=0), Page(BODY, stall=500), Page(BODY, drip=10)])
 def test_a_server_that_falls_silent_or_nearly_so_is_left(web: Server, target: Path, page: Page):
-    listener = get(target, web.put("/silent", page), web.put("/net", Page(BODY)))
+    silent, good = web.put("/silent", page), web.put("/net", Page(BODY))
+    listener = get(target, silent, good, patience=replace(HASTY, tries=1))
     assert target.read_bytes() == BODY
     assert "no answer in time" in listener.lines[0]
 
@@ -272,11 +305,43 @@ def test_a_redirection_within_the_web_is_followed_with_its_range(web: Server, ta
     assert web.ranges() == [None, None, "bytes=100000-", "bytes=100000-"]
 
 
-def test_no_redirection_leads_from_https_to_http():
-    redirects = downloads._Redirects()
-    request = downloads.urllib.request.Request("https://127.0.0.1/net")
-    with pytest.raises(downloads._Failure, match="which is not https"):
-        redirects.redirect_request(request, None, 302, "", {}, "http://127.0.0.1/net")  # type: ignore[arg-type]
+class Unencrypted(http.client.HTTPConnection):
+    """Stands in for https, for which the server would need a certificate."""
+
+    def __init__(self, host: str, *, timeout: float, **_: object):
+        super().__init__(host, timeout=timeout)
+
+
+def test_no_redirection_leads_from_https_to_http(
+    web: Server, target: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(http.client, "HTTPSConnection", Unencrypted)
+    secure = web.put("/net", Page(redirect="/there")).replace("http:", "https:")
+    there = web.put("/there", Page(BODY))
+    get(target, secure)
+    assert target.read_bytes() == BODY
+    target.unlink()
+    web.put("/net", Page(redirect=there))
+    assert f"redirects to {there}, which is not https" in refused(target, secure)
+
+
+@pytest.mark.parametrize("length", ["²", "9" * 5000, "-1", "1, 2"])
+def test_a_length_that_is_no_length_counts_as_none(web: Server, target: Path, length: str):
+    get(target, web.put("/net", Page(BODY, headers={"Content-Length": length})), size=0)
+    assert target.read_bytes() == BODY
+
+
+class Mute(Listener):
+    """A watcher whose output nobody reads any more."""
+
+    def advance(self, count: int) -> None:
+        raise BrokenPipeError
+
+
+def test_a_watchers_own_trouble_is_not_the_networks(web: Server, target: Path):
+    with pytest.raises(BrokenPipeError):
+        download([web.put("/net", Page(BODY))], target, len(BODY), SHA256, Mute(), HASTY)
+    assert len(web.requests) == 1
 
 
 @pytest.mark.parametrize("length", [True, False])  # known beforehand, or met on the way
@@ -286,6 +351,24 @@ def test_a_full_disk_is_named(web: Server, small_disk: Path, length: bool):
     assert line.startswith(f"{small_disk} has no room for net, which needs ")
     assert "DREAMVID_WEIGHTS" in line
     assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_disk_that_will_be_too_small_is_named_before(
+    web: Server, target: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+):
+    if begun:
+        target.with_name("net.part").write_bytes(BODY[:100_000])
+    need = len(BODY) - 100_000 * begun
+    usage = shutil.disk_usage(target.parent)
+    address = web.put("/net", Page(BODY))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=need - 1))
+        line = refused(target, address)
+        assert f"needs {need / 1e6:.1f} MB more there" in line
+        patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=need))
+        get(target, address)
+    assert target.read_bytes() == BODY
 
 
 def test_a_folder_that_takes_no_file_is_named(web: Server, tmp_path: Path):

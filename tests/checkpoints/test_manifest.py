@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from dreamvid.checkpoints import foreign, manifest
-from dreamvid.checkpoints.manifest import Digest, Published, digests_of
+from dreamvid.checkpoints.manifest import Digest, Published
 from dreamvid.checkpoints.store import may_be_called
 from dreamvid.errors import UnknownNameError, WeightsError
+from dreamvid.paths import digests_of
 
 KNOWN = manifest.known()
 HEX_DIGITS = {"sha256": 64, "sha1": 40, "md5": 32, "sha256_prefix": 8}

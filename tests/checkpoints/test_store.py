@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from foreigners import foreign_bytes, read_foreign, small_network
+from foreigners import foreign_bytes, read_small_ones, small_network
+from refusals import assert_file_refused
 from safetensors.numpy import save_file
 
 from dreamvid.checkpoints import manifest, safetensors, store
+from dreamvid.checkpoints.folder import weights_folder
 from dreamvid.errors import UnknownNameError, WeightsError
 from small import tiny_spec, tiny_tensors
+
+FILES = Path(__file__).parent / "files"
 
 
 @pytest.fixture(autouse=True)
@@ -27,13 +31,20 @@ def put(path: Path, seed: int = 0, facts: dict[str, str] | None = None) -> Path:
 
 
 def test_the_folder_is_the_platforms_unless_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    assert store.folder() == tmp_path / "weights"
+    assert weights_folder() == tmp_path / "weights"
     monkeypatch.delenv("DREAMVID_WEIGHTS")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert store.folder().name == "weights"
-    assert "dreamvid" in str(store.folder())
+    assert weights_folder().name == "weights"
+    assert "dreamvid" in str(weights_folder())
     monkeypatch.setenv("DREAMVID_WEIGHTS", "~/nets")
-    assert store.folder() == Path.home() / "nets"
+    assert weights_folder() == Path.home() / "nets"
+
+
+def test_a_home_that_nobody_has_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DREAMVID_WEIGHTS", "~nobody.at.all/nets")
+    for look in (store.installed, store.load, lambda: store.find("inception5h")):
+        with pytest.raises(WeightsError, match=r"DREAMVID_WEIGHTS is ~nobody\.at\.all/nets, but"):
+            look()
 
 
 def test_looking_makes_no_folder(folder: Path):
@@ -65,6 +76,18 @@ def test_names_are_looked_up_in_the_folder_first(folder: Path, monkeypatch: pyte
     assert store.find("./mine") == Path("mine")
 
 
+def test_only_files_are_networks(folder: Path):
+    (folder / "box.safetensors").mkdir(parents=True)
+    (folder / "inception5h.safetensors").symlink_to(folder / "nothing")
+    (folder / "ring.safetensors").symlink_to(folder / "ring.safetensors")
+    path = put(folder / "mine.safetensors")
+    (folder / "link.safetensors").symlink_to(path)
+    assert store.installed().keys() == {"builtin", "mine", "link"}
+    assert store.resolve("auto") == "builtin"
+    with pytest.raises(WeightsError, match="inception5h is not here"):
+        store.find("inception5h")
+
+
 def test_what_is_known_but_not_here_is_told_how_to_get():
     for name, network in manifest.known().items():
         with pytest.raises(WeightsError, match=f"dreamvid weights fetch {name}") as told:
@@ -86,28 +109,59 @@ def test_names_and_paths_that_lead_nowhere(tmp_path: Path):
 def test_a_foreign_file_is_converted_in_memory(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    read_small_ones(monkeypatch)
     content = foreign_bytes()
     (tmp_path / "net.xyz").write_bytes(content)
-    monkeypatch.setattr("dreamvid.checkpoints.foreign.read", read_foreign)
     model = store.load(tmp_path / "net.xyz")
     for name, tensor in tiny_tensors().items():
         np.testing.assert_array_equal(model.to_tensors()[name], tensor)
-    assert model.spec.origin == "like None"
+    assert model.spec.origin == "net.xyz"
     network = small_network(content=content)
     monkeypatch.setattr(manifest, "known", lambda: {"small": network})
-    assert store.load(tmp_path / "net.xyz").spec.origin == "like small"  # known by its digest
+    assert store.load(tmp_path / "net.xyz").spec.origin == network.origin  # known by its digest
     assert not folder.exists()
 
 
-def test_safetensors_of_others_are_foreign_and_damaged_ones_are_nobodys(
+def test_a_file_is_known_by_its_content_whatever_it_is_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    read_small_ones(monkeypatch)
+    ours, foreign = put(tmp_path / "ours.pth"), tmp_path / "foreign.safetensors"
+    foreign.write_bytes(foreign_bytes())
+    assert store.is_ours(ours)
+    assert store.load(ours).spec == tiny_spec()
+    assert not store.is_ours(foreign)
+    assert store.load(foreign).spec.origin == "foreign.safetensors"
+    (tmp_path / "torch.safetensors").write_bytes((FILES / "zip.pth").read_bytes())
+    with pytest.raises(WeightsError, match=r"tensor '.*', .*, is missing"):
+        store.load(tmp_path / "torch.safetensors")
+
+
+def test_safetensors_of_others_are_foreign_and_damaged_ones_are_nobodys(tmp_path: Path):
     path = tmp_path / "net.safetensors"
     save_file(tiny_tensors(), path)
     assert not store.is_ours(path)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(WeightsError, match="cannot be read as safetensors"):
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole[:100], whole[:5], b"", b"\0" * 100, whole[100:]):
+        path.write_bytes(damaged)
+        with pytest.raises(WeightsError, match=r"net\.safetensors cannot be read as safetensors"):
+            store.is_ours(path)
+    path = path.rename(tmp_path / "net")
+    path.write_bytes(whole[:-1])  # still begins as safetensors do
+    with pytest.raises(WeightsError, match="net cannot be read as safetensors"):
         store.is_ours(path)
+    path.write_bytes(b"")
+    with pytest.raises(WeightsError, match="net is no network"):
+        store.is_ours(path)
+
+
+def test_a_file_too_large_for_any_network_is_not_read(tmp_path: Path):
+    path = put(tmp_path / "net.safetensors")
+    for name in ("net.safetensors", "net.pth"):
+        path = path.rename(tmp_path / name)
+        with path.open("r+b") as file:
+            file.truncate(manifest.LARGEST_FILE + 1)
+        assert_file_refused(path, f"{path} is no .*: it has .* bytes", store.load)
 
 
 def test_a_converted_network_is_remembered_by_what_decides_its_dreams(tmp_path: Path):

@@ -6,13 +6,13 @@ import subprocess
 import sys
 import tomllib
 import wave
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
+from conftest import Run
 
 from dreamvid import cli
 from dreamvid.checkpoints import safetensors
@@ -23,7 +23,6 @@ from dreamvid.media.stills import read_picture
 from small import random_picture, tiny_spec, tiny_tensors
 
 TINY = "tiny.safetensors"
-Run = Callable[..., tuple[int, str, str]]
 QUICK = ("--steps", "1", "--octaves", "1", "--layer", "mixed3a", "--jitter", "2")
 
 
@@ -35,25 +34,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cv2.imwrite("in.png", levels)
     safetensors.write(Path("tiny.safetensors"), tiny_spec(), tiny_tensors())
     return tmp_path
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Runs the program in this process: (exit code, output, errors)."""
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dreamvid", *words])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        code = stop.value.code or 0
-        assert isinstance(code, int)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def test_zoom_makes_a_clip_that_tells_how_it_was_made(folder: Path, run: Run):

@@ -1,31 +1,28 @@
 """dreamvid weights, as its users meet it."""
 
+import io
 import json
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import typer
-from server import Page, Server, serving
+from conftest import Run
+from foreigners import foreign_bytes, read_small_ones, small_network
+from safetensors.numpy import save_file
+from server import Page, Server
 
-from dreamvid import cli
 from dreamvid.checkpoints import manifest, safetensors
 from dreamvid.checkpoints.manifest import Published
-from dreamvid.cli import weights
+from dreamvid.cli import progress, weights
 from small import tiny_spec, tiny_tensors
 
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving() as server:
-        yield server
+CONTENT = foreign_bytes()
 
 
 @pytest.fixture(autouse=True)
@@ -37,39 +34,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def small(web: Server, monkeypatch: pytest.MonkeyPatch) -> Published:
-    """A published network whose file lies on the server, and reads as `tiny_spec`."""
-    network = replace(
-        manifest.published("googlenet_places365"),
-        name="small",
-        addresses=(web.put("/small", Page(b"small" * 1000)),),
-        classes=0,
-        labels="",
-    )
+    """A small published network whose file lies on the server, beside one whose file is gone."""
+    read_small_ones(monkeypatch)
+    network = small_network(web.put("/small", Page(CONTENT)))
     broken = replace(network, name="broken", addresses=(web.root + "/gone",))
     monkeypatch.setattr(manifest, "known", lambda: {"broken": broken, "small": network})
-    monkeypatch.setattr(
-        "dreamvid.checkpoints.foreign.read", lambda *_: (tiny_spec(), tiny_tensors())
-    )
     return network
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Runs `dreamvid weights` in this process: (exit code, output, errors)."""
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dreamvid", "weights", *words])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        code = stop.value.code or 0
-        assert isinstance(code, int)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+def run(run: Run) -> Run:
+    """Runs `dreamvid weights`."""
+    return partial(run, "weights")
 
 
 def test_the_list_tells_what_is_here_and_what_can_be_had(run: Run, folder: Path):
@@ -127,31 +103,78 @@ def test_all_goes_on_after_a_failure(run: Run, folder: Path, small: Published):
 def test_progress_is_told_in_plain_lines(
     run: Run, small: Published, web: Server, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(weights, "QUIET_SECONDS", 0.01)
-    web.pages["/small"].drip = 1000
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.01)
+    web.pages["/small"].drip = 50_000
     _, _, errors = run("fetch", "small")
-    assert "0.0 MB of 0.0 MB, 0.0 MB/s\n" in errors
+    total = f"{len(CONTENT) / 1e6:.1f} MB"
+    lines = [line for line in errors.splitlines() if re.search(f"MB of {total}, .* MB/s$", line)]
+    assert len(lines) > 1
+    assert lines[0].startswith("0.1 MB")
+
+
+def test_on_a_terminal_it_shows_a_bar(
+    run: Run, folder: Path, small: Published, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("dreamvid.cli.progress._on_a_terminal", lambda: True)
+    code, out, errors = run("fetch", "small")
+    assert (code, out) == (0, f"{folder / 'small.safetensors'}\n")
+    assert f"of {len(CONTENT) / 1e6:.1f} MB, " in errors
+    assert errors.index("MB/s") < errors.index("converting small")
+
+
+class Unread(io.StringIO):
+    """A pipe that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_fetch_goes_on_where_nobody_can_hear_of_it(
+    run: Run, folder: Path, small: Published, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", Unread())
+        assert run("fetch", "small")[:2] == (0, f"{folder / 'small.safetensors'}\n")
+    assert run("verify", "small")[0] == 0
+
+
+PROGRAM = """
+import sys
+from dreamvid import cli
+from dreamvid.checkpoints import manifest
+from dreamvid.checkpoints.manifest import Published
+ones = 1.0, 1.0, 1.0
+network = Published(
+    "small", "", "", "", (sys.argv.pop(),), 0, 0.0, None, ones, ones, "rgb", 0, "", "", "", "", ""
+)
+manifest.known = lambda: {"small": network}
+cli.main()
+"""
 
 
 def test_an_interrupted_fetch_can_be_gone_on_with(
-    run: Run, folder: Path, small: Published, monkeypatch: pytest.MonkeyPatch
+    run: Run, folder: Path, small: Published, web: Server
 ):
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    def leave(code: int) -> None:
-        raise SystemExit(code)
-
-    monkeypatch.setattr(weights._Transfers, "advance", interrupted)
-    monkeypatch.setattr(cli.os, "_exit", leave)
-    code, out, errors = run("fetch", "small")
-    assert (code, out) == (3, "")
+    web.pages["/small"].stall = 100_000
+    words = [sys.executable, "-c", PROGRAM, "weights", "fetch", "small", *small.addresses]
+    with subprocess.Popen(words, stdout=-1, stderr=-1, text=True) as process:
+        assert web.stalled.wait(20)
+        part = folder / ".unfinished" / "small.part"
+        while not (part.exists() and part.stat().st_size == 100_000):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=20)
+    assert (process.returncode, out) == (3, "")
     assert errors.endswith("dreamvid: interrupted; the same command goes on from here\n")
     assert [path.name for path in folder.iterdir()] == [".unfinished"]
+    web.pages["/small"].stall = None
+    assert run("fetch", "small")[0] == 0
+    assert web.ranges() == [None, "bytes=100000-"]
 
 
 def test_a_file_is_imported(run: Run, folder: Path, tmp_path: Path, small: Published):
-    (tmp_path / "some.file").write_bytes(b"what the reader does not look at")
+    (tmp_path / "some.file").write_bytes(CONTENT)
     path = str(tmp_path / "some.file")
     code, out, errors = run("import", path)
     assert (code, out) == (0, f"{folder / 'some.safetensors'}\n")
@@ -166,6 +189,42 @@ def test_a_file_is_imported(run: Run, folder: Path, tmp_path: Path, small: Publi
     assert (code, [line.split(":")[0] for line in out.splitlines()]) == (2, ["builtin", "some"])
     assert errors.startswith(f"{folder / 'small.safetensors'} cannot be read")
     assert errors.endswith("dreamvid: 1 of 3 failed, see above: small\n")
+
+
+def test_what_a_file_says_is_listed_in_one_line_without_controls(run: Run, folder: Path):
+    folder.mkdir()
+    spec = replace(
+        tiny_spec(), licence="\x1b[2J\x9b2JMIT, " + "and more " * 50, origin="mine\nyours\t\u202e"
+    )
+    safetensors.write(folder / f"{'n' * 64}.safetensors", spec, tiny_tensors())
+    safetensors.write(folder / "mine.safetensors", spec, tiny_tensors())
+    code, out, errors = run("list")
+    assert (code, errors) == (0, "")
+    assert all(line.isprintable() and len(line) <= 100 for line in out.splitlines())
+    name = out.splitlines().index(next(x for x in out.splitlines() if x.startswith("mine ")))
+    assert out.splitlines()[name + 1] == "    mine"
+    assert "MIT, and more" in out.splitlines()[name]
+    (row,) = [row for row in json.loads(run("list", "--json")[1]) if row["name"] == "mine"]
+    assert row["origin"] == "mine"
+    assert row["licence"].startswith("[2J2JMIT, and more")
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "null", "{", "[" * 9000, '{"labels": 5}'])
+def test_a_network_without_a_sound_spec_is_listed_as_damaged(run: Run, folder: Path, text: str):
+    folder.mkdir()
+    save_file(tiny_tensors(), folder / "mine.safetensors", {safetensors.FIELD: text})
+    rows = {row["name"]: row for row in json.loads(run("list", "--json")[1])}
+    assert rows["mine"].keys() >= {"model", "licence", "origin", "look", "classes"}
+    assert rows["mine"]["model"] == ("unknown" if text == "{}" else "damaged")
+
+
+def test_what_leads_nowhere_is_not_listed(run: Run, folder: Path):
+    (folder / "box.safetensors").mkdir(parents=True)
+    (folder / "gone.safetensors").symlink_to(folder / "nothing")
+    code, out, errors = run("list")
+    assert (code, errors) == (0, "")
+    assert "box" not in out
+    assert "gone" not in out
 
 
 def test_mistakes_are_one_line(run: Run):
