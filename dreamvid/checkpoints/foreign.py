@@ -38,8 +38,6 @@ class Format(Protocol):
 
 FORMATS: tuple[Format, ...] = (timm, keras, pytorch, tensorflow, caffe)
 """Asked in this order; the last two have nothing to be known by at once."""
-LARGEST_FILE = 1 << 29
-"""Bytes of a file; the largest Inception has a fifth."""
 FIRST_KERNEL = "conv2d0/kernel"
 HEAD = "head/kernel", "head/bias"
 
@@ -137,8 +135,10 @@ def format_of(path: Path) -> Format:
     if lies != "file":
         raise WeightsError(f"{path} is a {lies}, not a network: name a file")
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise WeightsError(f"{path} is no Inception: it has more than {LARGEST_FILE} bytes")
+        if path.stat().st_size > manifest.LARGEST_FILE:
+            raise WeightsError(
+                f"{path} is no Inception: it has more than {manifest.LARGEST_FILE} bytes"
+            )
         with path.open("rb") as file:
             start = file.read(512)
     except OSError as error:

@@ -9,7 +9,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import filelock
 import numpy as np
 import tomli_w
-from safetensors import SafetensorError
 
 from dreamvid.checkpoints import downloads, manifest, safetensors
 from dreamvid.checkpoints.downloads import PATIENCE, Patience, Watcher
@@ -124,7 +123,7 @@ def import_file(
       as_name: What to call it. None is the published name where the file is known by its digest,
         else the file's own.
       overwrite: Whether a network of that name may be replaced.
-      say: Hears where the work has to wait.
+      say: Hears what is being done.
 
     Raises:
       WeightsError: The file holds no network, or its name is taken or will not do.
@@ -136,7 +135,9 @@ def import_file(
     ours = is_ours(path)  # before its digests, which take a while
     found = {} if ours else digests_of(path)
     original = None if ours else manifest.recognise(found)
-    name = as_name or (original.name if original else _name_from(path))
+    name = as_name
+    if name is None:
+        name = original.name if original else _name_from(path)
     if not may_be_called(name):
         raise WeightsError(
             f"{path} cannot be called {name!r}: choose letters, digits and _ with --as NAME, but "
@@ -148,10 +149,17 @@ def import_file(
     if ours:
         incoming = _copied(path, name, published)
     else:
+        say(f"converting {path}")
         spec, tensors = _convert(path, published)
-        facts = {SOURCE: found["sha256"], CHECKED: _compared(published, found)}
+        expected = (published.digest or _pinned(published.name)) if published else None
+        if published and not (expected and expected.matches(found)):
+            # Somebody else's: what the publisher says of his does not hold for it.
+            origin = f"{path.name}, which is not the published {published.name}"
+            spec = replace(spec, licence="unknown", origin=origin)
+        facts = {SOURCE: found["sha256"], CHECKED: _compared(published, expected, found)}
         incoming = _converted(name, spec, tensors, facts)
     incoming.check_space()
+    say(f"storing it as {name}")
     with _writing(), _alone(name, say):
         _check_place(name, overwrite)  # another may have been quicker
         incoming.put()
@@ -231,11 +239,12 @@ def _check_kind(path: Path, spec: "ModelSpec", network: Published | None) -> Non
         )
 
 
-def _compared(published: Published | None, found: Mapping[str, str]) -> str:
+def _compared(
+    published: Published | None, expected: Digest | None, found: Mapping[str, str]
+) -> str:
     """What a file that was given by hand was checked against."""
     if published is None:
         return "nothing"
-    expected = published.digest or _pinned(published.name)
     if expected is None:
         return f"nothing, since nobody has published a digest of {published.name}"
     if expected.matches(found):
@@ -264,8 +273,6 @@ class _Incoming:
         try:
             self.write(part)
             publish(part, place_of(self.name))
-        except SafetensorError as error:  # which is how it reports a disk that fails
-            raise WeightsError(f"{weights_folder()} cannot be written ({error})") from None
         finally:
             part.unlink(missing_ok=True)
 

@@ -63,7 +63,9 @@ def read(path: Path) -> Contents:
                     tensors[name] = np.asarray(data[()])
     # What h5py makes of libhdf5's complaints.
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
-        raise WeightsError(f"{path} cannot be read as HDF5: {str(error)[:200]!a}") from None
+        raise WeightsError(
+            f"{path} is damaged or cut off, HDF5 says {str(error)[:200]!a}"
+        ) from None
     if not tensors:
         raise WeightsError(f"{path} holds no weights of Keras")
     return Contents(path, tensors)

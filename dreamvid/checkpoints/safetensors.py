@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from dreamvid.checkpoints import manifest
 from dreamvid.errors import DreamError, WeightsError
@@ -56,7 +56,8 @@ def write(
       facts: What else to say of the file; `read_facts` gives it back.
     """
     stored = {name: np.ascontiguousarray(t, dtype) for name, t in tensors.items()}
-    save_file(stored, path, metadata={**(facts or {}), FIELD: spec.to_json()})
+    data = save(stored, metadata={**(facts or {}), FIELD: spec.to_json()})
+    path.write_bytes(data)  # and not by its own writer, which lets nobody else read the file
 
 
 def read_facts(path: Path) -> dict[str, str]:

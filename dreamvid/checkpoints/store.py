@@ -72,6 +72,8 @@ def find(name_or_path: str | Path) -> Path:
       UnknownNameError: There is no network of that name.
     """
     text = resolve(name_or_path)
+    if not text:
+        raise WeightsError("the network's name is empty: see dreamvid weights list")
     here = installed()
     if text in here:
         return here[text]

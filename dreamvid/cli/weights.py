@@ -7,12 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
+from dreamvid.cli import signals
 from dreamvid.cli.progress import say
 from dreamvid.cli.transfers import Transfers
 from dreamvid.errors import DreamError, Stopped, WeightsError
 
 _WIDTH = 100
 """Characters of a line of the list."""
+_COLUMNS = (
+    *("name", "state", "megabytes", "model", "licence", "look", "origin", "classes"),
+    *("path", "digest", "addresses", "page"),
+)
+"""What is told of each network as JSON."""
 
 app = typer.Typer(add_completion=False)
 
@@ -49,8 +55,11 @@ def fetch(
     ],
 ) -> None:
     """Download networks, check them and convert them; goes on where a download was cut."""
-    from dreamvid.checkpoints import intake, manifest
+    from dreamvid.checkpoints import intake, manifest, store
 
+    for name in set(names).intersection(store.BUILTIN):
+        say(f"{name} ships with dreamvid")
+    names = [name for name in names if name not in store.BUILTIN]
     every = names == ["all"]
     wanted = list(manifest.known().values()) if every else [manifest.published(n) for n in names]
     with Transfers() as transfers:
@@ -70,8 +79,8 @@ def import_network(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="TensorFlow's frozen .pb, .caffemodel, PyTorch's .pth, Keras's .h5 or "
-            ".safetensors; also inside a .zip or .tar.gz.",
+            help="TensorFlow's frozen .pb (or a .zip with one), .caffemodel (or a .tar.gz with "
+            "one), PyTorch's .pth, Keras's .h5, or .safetensors.",
         ),
     ],
     *,
@@ -90,7 +99,11 @@ def import_network(
     """Take in a network from a file that you have."""
     from dreamvid.checkpoints import intake
 
-    imported = intake.import_file(file, as_name, overwrite, say)
+    def tell(line: str) -> None:
+        signals.check()  # what Python swallowed
+        say(line)
+
+    imported = intake.import_file(file, as_name, overwrite, tell)
     say(f"{imported.name} was checked against {imported.checked}")
     print(imported.path)
 
@@ -116,7 +129,7 @@ def path(
     """Print where networks are kept, or where one is."""
     from dreamvid.checkpoints import folder, store
 
-    print(store.find(name) if name else folder.weights_folder())
+    print(folder.weights_folder() if name is None else store.find(name))
 
 
 @app.command()
@@ -124,31 +137,39 @@ def remove(names: Names) -> None:
     """Remove networks, and what unfinished downloads of them have left."""
     from dreamvid.checkpoints import intake
 
-    _each(names, lambda name: intake.remove(name, say))
+    def forget(name: str) -> None:
+        intake.remove(name, say)
+        say(f"removed {name}")
+
+    _each(names, forget)
 
 
 def _rows() -> Iterable[dict[str, Any]]:
     from dreamvid.checkpoints import manifest, store
 
-    here = store.installed()
-    known = manifest.known()
+    here, known = store.installed(), manifest.known()
     for name in (*here, *(name for name in known if name not in here)):
         path, published = here.get(name), known.get(name)
-        state = "built in" if name in store.BUILTIN else "here" if path else "can be had"
-        facts = _facts_of(published) if published else _facts_in(here[name])
+        row: dict[str, Any] = {
+            "name": name,
+            "state": "built in" if name in store.BUILTIN else "here" if path else "can be had",
+            "megabytes": _megabytes(path, published),
+            "path": str(path) if path else None,
+            **(_facts_in(path) if path else {}),
+        }
+        if published:
+            # What a file says of itself goes first: it may be another's by the same name.
+            own = path is None or row["origin"] == published.origin
+            row = _facts_of(published) | row | ({"look": published.look} if own else {})
         if name in store.BUILTIN:
-            facts["look"] = "small, quick and always here: water lilies, towers, columns"
-        size = _megabytes(path) if path else published.megabytes if published else 0.0
-        yield {"name": name, "state": state, "megabytes": round(size, 1), **facts} | (
-            {"path": str(path)} if path else {}
-        )
+            row["look"] = "small, quick and always here: water lilies, towers, columns"
+        yield {key: row.get(key) for key in _COLUMNS}
 
 
 def _facts_of(published: Any) -> dict[str, Any]:
     return {
         "model": published.architecture,
         "licence": published.licence,
-        "look": published.look,
         "origin": published.origin,
         "classes": published.classes,
         "digest": str(published.digest) if published.digest else None,
@@ -158,31 +179,30 @@ def _facts_of(published: Any) -> dict[str, Any]:
 
 
 def _facts_in(path: Path) -> dict[str, Any]:
-    """What a network that nobody has published says of itself."""
+    """What a network that is here says of itself."""
     from dreamvid.checkpoints import safetensors, store
 
     try:
         spec = json.loads(safetensors.read_facts(path)[safetensors.FIELD])
         told = (spec.get(key, "unknown") for key in ("architecture", "licence", "origin"))
         model, licence, origin = (store.shown(str(text)) for text in told)
-        look, classes = origin, len(spec.get("labels", ()))
+        facts = {"model": model, "licence": licence, "origin": origin, "look": origin}
+        return facts | {"classes": len(spec.get("labels", ()))}
     except (WeightsError, LookupError, ValueError, TypeError, AttributeError, RecursionError):
-        model, licence, origin, classes = "damaged", "", "", 0
-        look = "see: dreamvid weights verify"
-    return {
-        "model": model,
-        "licence": licence,
-        "look": look,
-        "origin": origin,
-        "classes": classes,
-    }
+        return {"model": "damaged", "licence": "", "look": "see: dreamvid weights verify"} | {
+            "origin": "",
+            "classes": 0,
+        }
 
 
-def _megabytes(path: Path) -> float:
+def _megabytes(path: Path | None, published: Any) -> float | None:
+    """Of the file that is here, or of the download; None where that is not known."""
+    if path is None:
+        return published.megabytes or None
     try:
-        return path.stat().st_size / 1e6
+        return round(path.stat().st_size / 1e6, 1)
     except OSError:  # it was removed just now
-        return 0.0
+        return None
 
 
 def _print_row(name: str, state: str, size: str, model: str, licence: str) -> None:

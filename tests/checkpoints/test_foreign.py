@@ -145,7 +145,7 @@ def test_what_is_no_network_is_refused(content: bytes, complaint: str, tmp_path:
 def test_a_file_too_large_for_any_network_is_not_even_read(tmp_path: Path):
     path = tmp_path / "large.safetensors"
     with path.open("wb") as file:
-        file.truncate(foreign.LARGEST_FILE + 1)
+        file.truncate(manifest.LARGEST_FILE + 1)
     with pytest.raises(WeightsError, match="is no Inception: it has more than"):
         foreign.read(path)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -86,7 +87,7 @@ def test_a_network_is_fetched_and_used_by_its_name(run: Run, folder: Path, small
     assert run("path", "small")[:2] == (0, out)
     code, out, _ = run("verify", "small")
     assert (code, out.startswith("small: inception_v1, ")) == (0, True)
-    assert run("remove", "small") == (0, "", "")
+    assert run("remove", "small") == (0, "", "removed small\n")
     code, _, errors = run("path", "small")
     assert (code, "dreamvid weights fetch small" in errors) == (2, True)
 
@@ -173,12 +174,20 @@ def test_an_interrupted_fetch_can_be_gone_on_with(
     assert web.ranges() == [None, "bytes=100000-"]
 
 
+def umask() -> int:
+    now = os.umask(0)
+    os.umask(now)
+    return now
+
+
 def test_a_file_is_imported(run: Run, folder: Path, tmp_path: Path, small: Published):
     (tmp_path / "some.file").write_bytes(CONTENT)
     path = str(tmp_path / "some.file")
     code, out, errors = run("import", path)
     assert (code, out) == (0, f"{folder / 'some.safetensors'}\n")
-    assert errors == "some was checked against nothing\n"
+    told = f"converting {path}\nstoring it as some\nsome was checked against nothing\n"
+    assert errors == told
+    assert (folder / "some.safetensors").stat().st_mode & 0o777 == 0o666 & ~umask()
     code, out, errors = run("import", path, "--as", "small")
     assert "nobody has published a digest of small" in errors
     code, out, errors = run("import", path, "--as", "small")
