@@ -22,17 +22,23 @@ RECORDED = {
 }
 
 
-def caffes(classes: int, **changed: np.ndarray) -> Contents:
-    """A GoogLeNet of Caffe's whose tensors are all zero, but for those that are given."""
+def blank(family: str, kernel: str, vectors: dict[str, int]) -> dict[str, np.ndarray]:
+    """A GoogLeNet by a framework's names: kernels of zeros, and what goes with each output."""
     tensors = {}
-    spec = ModelSpec("inception_v1", "caffe", inception_v1.WIDTHS, (0, 0, 0), (1, 1, 1))
+    spec = ModelSpec("inception_v1", family, inception_v1.WIDTHS, (0, 0, 0), (1, 1, 1))
     for name, shape in shapes(spec).items():
         path, _, kind = name.rpartition("/")
-        theirs = inception_v1.NAMES["caffe"][path.replace("/", "_", 1)]
+        theirs = inception_v1.NAMES[family][path.replace("/", "_", 1)]
         if kind == "kernel":
-            tensors[f"{theirs}/0"] = np.zeros((*shape[:1:-1], *shape[:2]), np.float32)
+            tensors[theirs + kernel] = np.zeros((*shape[:1:-1], *shape[:2]), np.float32)
         else:
-            tensors[f"{theirs}/1"] = np.zeros(shape, np.float32)
+            tensors |= {theirs + k: np.full(shape, v, np.float32) for k, v in vectors.items()}
+    return tensors
+
+
+def caffes(classes: int, **changed: np.ndarray) -> Contents:
+    """A GoogLeNet of Caffe's whose tensors are all zero, but for those that are given."""
+    tensors = blank("caffe", "/0", {"/1": 0})
     tensors["loss3/classifier/0"] = np.zeros((classes, 1024), np.float32)
     tensors["loss3/classifier/1"] = np.zeros(classes, np.float32)
     return Contents(Path("net.caffemodel"), tensors | changed)
@@ -107,17 +113,8 @@ def test_facts_of_a_published_network_hold_where_it_is_named():
 
 def torchvisions() -> dict[str, np.ndarray]:
     """A GoogLeNet of torchvision's whose kernels are all zero."""
-    tensors = {}
-    spec = ModelSpec("inception_v1", "torchvision", inception_v1.WIDTHS, (0, 0, 0), (1, 1, 1))
-    for name, shape in shapes(spec).items():
-        path, _, kind = name.rpartition("/")
-        theirs = inception_v1.NAMES["torchvision"][path.replace("/", "_", 1)]
-        if kind == "kernel":
-            tensors[f"{theirs}.conv.weight"] = np.zeros((*shape[:1:-1], *shape[:2]), np.float32)
-        else:
-            norm = {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1}
-            tensors |= {f"{theirs}.bn.{k}": np.full(shape, v, np.float32) for k, v in norm.items()}
-    return tensors
+    norm = {".bn.weight": 1, ".bn.bias": 0, ".bn.running_mean": 0, ".bn.running_var": 1}
+    return blank("torchvision", ".conv.weight", norm)
 
 
 def test_a_batch_norm_of_negative_variance_is_refused():
