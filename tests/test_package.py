@@ -31,7 +31,10 @@ def test_a_wheel_carries_the_network_and_the_samples(tmp_path: Path):
         "import dreamvid; from dreamvid.paths import packaged; print(dreamvid.__file__);"
         "sky = packaged('samples') / 'sky.jpg';"
         "recipes = list(packaged('pipelines').glob('*.toml'));"
-        "print(dreamvid.load('builtin').spec.architecture, sky.exists(), len(recipes) > 9)"
+        "from dreamvid.checkpoints import manifest;"
+        "labels = manifest.published('bvlc_googlenet').label_names();"
+        "print(dreamvid.load('builtin').spec.architecture, sky.exists(), len(recipes) > 9, "
+        "len(labels))"
     )
     found = subprocess.run(
         [sys.executable, "-P", "-c", program],
@@ -43,7 +46,7 @@ def test_a_wheel_carries_the_network_and_the_samples(tmp_path: Path):
     )
     home, answer = found.stdout.splitlines()
     assert Path(home).is_relative_to(installed)
-    assert answer == "inception_v1 True True"
+    assert answer == "inception_v1 True True 1000"
 
 
 def test_the_python_of_the_readme_runs():
