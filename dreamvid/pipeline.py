@@ -55,6 +55,8 @@ def frames(
     """
     source = jnp.array(source, jnp.float32)
     if timeline is None:
+        if model is not None:
+            recipe = recipe.with_layer(model.favourite(recipe.kind))
         size = Size(source.shape[1], source.shape[0])
         timeline = Timeline(recipe, recipe.scope(), size)
     maker = _Maker(timeline, model)

@@ -29,8 +29,6 @@ from dreamvid.recipe import LONGEST, Recipe, motion_name, parse_recipe
 from dreamvid.schedule import Fade, Scope
 from dreamvid.timeline import Timeline
 
-AUTO = "auto"
-"""The layer that the network itself prefers."""
 NETWORK_DIGEST = "network sha256"
 """What a finished file and a run call the digest of their network."""
 DEFAULT_SIZE = Size(640, 360)
@@ -300,9 +298,7 @@ def _load(recipe: Recipe, size: Size) -> tuple[Recipe, Model]:
         reason = str(error) or "none of the kind that JAX_PLATFORMS names"
         raise DreamError(f"JAX finds no device ({reason}): unset JAX_PLATFORMS") from None
     model = store.load(recipe.network)
-    if recipe.ascent.layer == AUTO:
-        ascent = replace(recipe.ascent, layer=model.favourite(recipe.kind))
-        recipe = replace(recipe, ascent=ascent)
+    recipe = recipe.with_layer(model.favourite(recipe.kind))
     for layer in recipe.layers:
         try:
             smallest = model.layer(layer).smallest  # raises where there is no such layer

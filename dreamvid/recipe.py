@@ -22,6 +22,8 @@ from dreamvid.schedule import Fade, Schedule, Scope
 
 KINDS = ("zoom", "image")
 """What can be made: a clip, or a still."""
+AUTO = "auto"
+"""The layer that the network itself prefers."""
 LONGEST = 1 << 16
 """Bytes of a recipe; video files have no room for more."""
 FORESEEN = 100_000
@@ -86,6 +88,16 @@ class Recipe:
         """The layers that it dreams of at one time or another."""
         layer = self.ascent.layer
         return layer.names if isinstance(layer, Fade) else (layer,)
+
+    def with_layer(self, favourite: str) -> "Recipe":
+        """The recipe with a layer where it leaves that to the network.
+
+        Args:
+          favourite: What the network prefers.
+        """
+        if self.ascent.layer != AUTO:
+            return self
+        return replace(self, ascent=replace(self.ascent, layer=favourite))
 
     def scope(self, signals: Mapping[str, np.ndarray] | None = None) -> Scope:
         """What its schedules may refer to.

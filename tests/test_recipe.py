@@ -170,3 +170,9 @@ def test_files_are_found_or_refused_in_one_line(tmp_path: Path):
             read_recipe(tmp_path / name)
     with pytest.raises(UnknownNameError, match="unknown recipe 'spirel'"):
         find_recipe("spirel")
+
+
+def test_a_layer_that_is_named_stays():
+    assert ZOOM.with_layer("mixed4e").layers == ("mixed4e",)
+    named = ZOOM.change({"ascent.layer": "0:(mixed3a), 9:(mixed3b)"})
+    assert named.with_layer("mixed4e").layers == ("mixed3a", "mixed3b")

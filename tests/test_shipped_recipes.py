@@ -1,8 +1,10 @@
 """Each recipe that ships with dreamvid, rendered small: it is tested by being there."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -20,6 +22,14 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("network") / "tiny.safetensors"
     safetensors.write(path, tiny_spec(), tiny_tensors())
     return path
+
+
+@pytest.fixture(autouse=True)
+def quick_to_compile() -> Iterator[None]:
+    """Two frames are made of each program: the optimizer would take longer than it saves."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.mark.parametrize("name", list(shipped_recipes()))

@@ -75,8 +75,7 @@ def command(
     if objective:
         from dreamvid.errors import OptionError
         from dreamvid.media.probe import read_settings
-        from dreamvid.plan import AUTO
-        from dreamvid.recipe import parse_recipe
+        from dreamvid.recipe import AUTO, parse_recipe
 
         settings = read_settings(first_file(clip))
         own = parse_recipe(settings, clip.absolute().parent)
