@@ -145,8 +145,11 @@ class _Job:
     def clear(self) -> None:
         """Forgets what is here."""
         with self._writing(0):
-            self.part.unlink(missing_ok=True)
-            self.origin.unlink(missing_ok=True)
+            self._unlink()
+
+    def _unlink(self) -> None:
+        self.part.unlink(missing_ok=True)
+        self.origin.unlink(missing_ok=True)
 
     def run(self, address: str) -> None:
         """Downloads, checks and publishes; raises _Failure where this address will not do."""
@@ -280,7 +283,7 @@ class _Job:
             folder = self.target.parent
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 with contextlib.suppress(OSError):
-                    self.clear()
+                    self._unlink()
                 raise full_disk(folder, need, self.target.name) from None
             raise cannot_write(folder, error) from None
 

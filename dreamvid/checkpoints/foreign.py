@@ -89,7 +89,7 @@ def convert(
             f"{like} is {facts.architecture} of the {facts.family} family: "
             "import it under another name"
         )
-    needed = _shapes(layout, classes=1)
+    needed = _shapes(layout)
     tensors = {}
     for name, shape in needed.items():
         path, _, kind = name.rpartition("/")
@@ -152,10 +152,10 @@ def format_of(path: Path) -> Format:
     )
 
 
-def _shapes(layout: Layout, classes: int) -> dict[str, tuple[int, ...]]:
-    labels = ("",) * classes
+def _shapes(layout: Layout) -> dict[str, tuple[int, ...]]:
+    """The tensors of a network of one class, by our names."""
     none = (0.0, 0.0, 0.0)
-    spec = ModelSpec(layout.architecture, layout.family, layout.widths, none, none, labels=labels)
+    spec = ModelSpec(layout.architecture, layout.family, layout.widths, none, none, labels=("",))
     return shapes(spec)
 
 

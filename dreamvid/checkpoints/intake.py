@@ -43,7 +43,7 @@ from dreamvid.checkpoints.store import (
 )
 from dreamvid.errors import DreamError, WeightsError
 from dreamvid.files import publish
-from dreamvid.paths import digests_of, what_is_at
+from dreamvid.paths import digests_of, sha256_of, what_is_at
 
 if TYPE_CHECKING:
     from dreamvid.models import ModelSpec
@@ -84,7 +84,7 @@ def fetch(network: Published, watcher: Watcher, patience: Patience = PATIENCE) -
         watcher.say(f"converting {name}")
         try:
             spec, tensors = _convert(original, network)
-            source = digests_of(original)["sha256"]
+            source = sha256_of(original)
             if expected is None:
                 _pin(name, source)
                 watcher.say(

@@ -60,15 +60,15 @@ def fetch(
     for name in set(names).intersection(store.BUILTIN):
         say(f"{name} ships with dreamvid")
     names = [name for name in names if name not in store.BUILTIN]
-    every = names == ["all"]
-    wanted = list(manifest.known().values()) if every else [manifest.published(n) for n in names]
+    names = list(manifest.known()) if names == ["all"] else names
+    networks = {name: manifest.published(name) for name in names}  # all, before the first is got
     with Transfers() as transfers:
 
         def get(name: str) -> None:
-            print(intake.fetch(manifest.published(name), transfers), flush=True)
+            print(intake.fetch(networks[name], transfers), flush=True)
 
         try:
-            _each([network.name for network in wanted], get, transfers.say)
+            _each(names, get, transfers.say)
         except KeyboardInterrupt:
             raise Stopped("interrupted; the same command goes on from here") from None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
@@ -73,11 +73,16 @@ class Model:
     @property
     def layers(self) -> tuple[str, ...]:
         """The names of all layers that can be dreamed of, in the order of computation."""
-        return tuple(info.name for info in self.describe())
+        return tuple(self._known)
 
     def describe(self) -> tuple[LayerInfo, ...]:
         """The facts about each of `layers`."""
-        return describe(self.spec)
+        return tuple(self._known.values())
+
+    @cached_property
+    def _known(self) -> dict[str, LayerInfo]:
+        # Once a network: every frame asks for its layers.
+        return {info.name: info for info in describe(self.spec)}
 
     def layer(self, name: str) -> LayerInfo:
         """The facts about one layer.
@@ -88,8 +93,7 @@ class Model:
         Raises:
           UnknownNameError: There is no such layer; the message names the nearest one.
         """
-        known = {info.name: info for info in self.describe()}
-        others = aliases(self.spec.architecture)
+        known, others = self._known, aliases(self.spec.architecture)
         ours = others.get(name, name)
         if ours in known:
             return known[ours]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, TypeAlias
 
 import jax
@@ -126,8 +127,9 @@ class Network(nnx.Module):
 
     def __init__(self, spec: ModelSpec, rngs: nnx.Rngs):
         self.spec = spec
-        known = _reaches(self.nodes(spec))
-        for node in self.nodes(spec):
+        nodes = self.nodes(spec)
+        known = _reaches(nodes)
+        for node in nodes:
             layer = node.operation
             if isinstance(layer, Convolution):
                 before = known[node.sources[0]].channels
@@ -212,6 +214,7 @@ def shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     return needed
 
 
+@cache
 def aliases(architecture: str) -> dict[str, str]:
     """What layers are called in other frameworks -> our names."""
     known = {}

@@ -1,7 +1,7 @@
 """What every refusal of a file must be."""
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,15 @@ def assert_file_refused(path: Path, match: str, act: Callable[[Path], object]) -
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 32 << 20
+
+
+def assert_cuts_refused(
+    path: Path, whole: bytes, cuts: Iterable[int], match: str, act: Callable[[Path], object]
+) -> None:
+    """`act` refuses a file that ends after so many of its bytes."""
+    for kept in cuts:
+        path.write_bytes(whole[:kept])
+        assert_file_refused(path, match, act)
 
 
 def assert_no_damage_surprises(path: Path, read: Callable[[Path], object], tries: int) -> None:
