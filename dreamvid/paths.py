@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Literal
 
-from dreamvid.errors import MediaError, WeightsError
+from dreamvid.errors import DreamError, MediaError, WeightsError
 
 PACKAGE = Path(__file__).parent
 DIGESTS = ("sha256", "sha1", "md5")
@@ -66,3 +66,23 @@ def what_is_at(path: Path) -> Literal["file", "folder", "nothing", "device"]:
     if stat.S_ISDIR(mode):
         return "folder"
     return "file" if stat.S_ISREG(mode) else "device"
+
+
+def check_is_file(path: Path, kind: str, error: type[DreamError], missing: str = "") -> None:
+    """Refuses a path that leads to no file.
+
+    Args:
+      path: The path.
+      kind: What the file should hold, for example "picture".
+      error: What to raise.
+      missing: What is said not to be there, where that is not `kind`.
+
+    Raises:
+      DreamError: Of the kind `error`: there is nothing, a folder, or a device.
+      MediaError: The path cannot be followed.
+    """
+    lies = what_is_at(path)
+    if lies == "nothing":
+        raise error(f"no {missing or kind} at {path}: check the path")
+    if lies != "file":
+        raise error(f"{path} is a {lies}, not a {kind}: name a file")

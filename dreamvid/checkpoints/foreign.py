@@ -11,7 +11,7 @@ from dreamvid.checkpoints.manifest import Published
 from dreamvid.errors import WeightsError
 from dreamvid.models import ModelSpec
 from dreamvid.models.network import shapes
-from dreamvid.paths import what_is_at
+from dreamvid.paths import check_is_file
 
 
 class Format(Protocol):
@@ -129,11 +129,7 @@ def format_of(path: Path) -> Format:
         it.
       MediaError: The path cannot be followed.
     """
-    lies = what_is_at(path)
-    if lies == "nothing":
-        raise WeightsError(f"no file at {path}: check the path")
-    if lies != "file":
-        raise WeightsError(f"{path} is a {lies}, not a network: name a file")
+    check_is_file(path, "network", WeightsError, missing="file")
     try:
         if path.stat().st_size > manifest.LARGEST_FILE:
             raise WeightsError(

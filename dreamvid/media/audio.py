@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from dreamvid.errors import MediaError
-from dreamvid.paths import what_is_at
+from dreamvid.paths import check_is_file
 
 RATE = 22050
 """Samples a second that sounds are measured at: what lies above 11 kHz is left out."""
@@ -71,11 +71,7 @@ class _Opened:
 
     def __init__(self, path: Path):
         self._path = path
-        lies = what_is_at(path)
-        if lies == "nothing":
-            raise MediaError(f"no sound at {path}: check the path")
-        if lies != "file":
-            raise MediaError(f"{path} is a {lies}, not a sound: name a file")
+        check_is_file(path, "sound", MediaError)
         try:
             if path.stat().st_size == 0:
                 raise MediaError(f"{path} is empty: it holds no sound")

@@ -14,7 +14,7 @@ from dreamvid.errors import MediaError
 from dreamvid.fields import Size
 from dreamvid.media.exif import DESCRIPTION
 from dreamvid.media.target import replacing
-from dreamvid.paths import what_is_at
+from dreamvid.paths import check_is_file
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,7 @@ def read_picture(path: Path) -> Picture:
     Raises:
       MediaError: There is no such file, or it is no whole picture.
     """
-    lies = what_is_at(path)
-    if lies == "nothing":
-        raise MediaError(f"no picture at {path}: check the path")
-    if lies != "file":
-        raise MediaError(f"{path} is a {lies}, not a picture: name a file")
+    check_is_file(path, "picture", MediaError)
     try:
         data = path.read_bytes()
     except OSError as error:
