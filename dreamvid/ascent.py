@@ -21,7 +21,12 @@ FAINTEST = float(jnp.finfo(jnp.float32).tiny)
 
 
 def dream(
-    model: Model, image: Image, objective: Objective, ascent: Ascent, key: jax.Array
+    model: Model,
+    image: Image,
+    objective: Objective,
+    ascent: Ascent,
+    key: jax.Array,
+    weight: jax.Array | None = None,
 ) -> Image:
     """Dreams one picture: the ascent at several scales, smallest first.
 
@@ -36,6 +41,8 @@ def dream(
       ascent: Steps, octaves, rate, jitter. Only `octaves` and `octave_scale` change what is
         compiled, and only through the sizes they give.
       key: Randomness of the jitter; the same key gives the same dream.
+      weight: float32 (h, w, 1), at least 0: by what the rate is multiplied at each place; None is 1
+        everywhere.
 
     Returns:
       float32 (h, w, 3) in [0, 1].
@@ -58,9 +65,23 @@ def dream(
     detail = jnp.zeros_like(bases[-1])
     for octave, base in enumerate(reversed(bases)):
         detail = resize_bilinear(detail, *base.shape[:2])
-        dreamed = ascend(model, base + detail, objective, ascent, jax.random.fold_in(key, octave))
+        local = None if weight is None else resize_bilinear(weight, *base.shape[:2])
+        octave_key = jax.random.fold_in(key, octave)
+        dreamed = ascend(model, base + detail, objective, ascent, octave_key, local)
         detail = dreamed - base
     return jnp.clip(bases[0] + detail, 0.0, 1.0)
+
+
+def frame_key(seed: int, number: int, use: int = 0) -> jax.Array:
+    """A frame's randomness for one of its uses: never stored, the same whenever asked for.
+
+    Args:
+      seed: The recipe's.
+      number: The frame's place in the clip.
+      use: 0 for its dream, another for whatever else it needs.
+    """
+    key = jax.random.fold_in(jax.random.key(seed), number)
+    return jax.random.fold_in(key, use << 16) if use else key
 
 
 def smallest_octave(layers: Iterable[LayerInfo]) -> int:
@@ -90,7 +111,12 @@ def octave_sizes(
 
 
 def ascend(
-    model: Model, image: Image, objective: Objective, ascent: Ascent, key: jax.Array
+    model: Model,
+    image: Image,
+    objective: Objective,
+    ascent: Ascent,
+    key: jax.Array,
+    weight: jax.Array | None = None,
 ) -> Image:
     """All steps of one octave; step i draws its jitter from fold_in(key, i). Gives up `image`.
 
@@ -98,9 +124,9 @@ def ascend(
     a CPU, where XLA runs a loop's body on fewer threads (at less than half the speed, measured).
     """
     if jax.default_backend() != "cpu":
-        return steps(model, image, objective, ascent.steps, ascent.rate, ascent.jitter, key)
+        return steps(model, image, objective, ascent.steps, ascent.rate, ascent.jitter, key, weight)
     for index in range(ascent.steps):
-        image = step(model, image, objective, ascent.rate, ascent.jitter, key, index)
+        image = step(model, image, objective, ascent.rate, ascent.jitter, key, index, weight)
     return image
 
 
@@ -112,6 +138,7 @@ def take_step(
     jitter: jax.Array | int,
     key: jax.Array,
     index: jax.Array | int,
+    weight: jax.Array | None = None,
 ) -> Image:
     """One step up the normalised gradient, seen through a random shift of the picture.
 
@@ -123,6 +150,7 @@ def take_step(
       jitter: The shift is drawn from [-jitter, jitter] pixels in x and y, and wraps around.
       key: The octave's randomness.
       index: The step's number in its octave.
+      weight: float32 (h, w, 1): by what the rate is multiplied at each place; None is 1.
 
     Returns:
       float32 (h, w, 3) in [0, 1]; the image itself, clipped, where the gradient is zero or is not
@@ -139,6 +167,8 @@ def take_step(
     usable = jnp.isfinite(size) & (size >= FAINTEST)
     # The division first: rate / size may overflow where gradient / size does not.
     change = rate / 255.0 * (gradient / jnp.where(usable, size, 1.0))
+    if weight is not None:
+        change = weight * change
     return jnp.clip(image + jnp.where(usable, change, 0.0), 0.0, 1.0)
 
 
@@ -155,11 +185,12 @@ def steps(
     rate: jax.Array | float,
     jitter: jax.Array | int,
     key: jax.Array,
+    weight: jax.Array | None = None,
 ) -> Image:
     """`count` steps in one compiled program. Gives up `image`'s memory."""
 
     def body(index: jax.Array, image: Image) -> Image:
-        return take_step(model, image, objective, rate, jitter, key, index)
+        return take_step(model, image, objective, rate, jitter, key, index, weight)
 
     return jax.lax.fori_loop(0, count, body, image)
 

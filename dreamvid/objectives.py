@@ -1,12 +1,13 @@
 """What the ascent makes grow: functions of the network's activations."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
-from dreamvid.types import Activations
+from dreamvid.types import Activations, Objective
 
 
 @jax.tree_util.register_static
@@ -51,3 +52,15 @@ class Mix:
         energies = [0.5 * jnp.sum(activations[name] ** 2) for name in self.layers]
         # A layer that sees nothing at all has no direction to grow in.
         return jnp.sum(self.weights * jnp.log(jnp.stack(energies) + 1e-12))
+
+
+def of_layers(layers: tuple[str, ...], weights: Mapping[str, float]) -> Objective:
+    """The objective of one layer, or of several by their weights.
+
+    Args:
+      layers: All that are dreamed of in a clip, so that its frames share one compiled program.
+      weights: Those of a moment; a layer that is not there has none.
+    """
+    if len(layers) == 1:
+        return Layer(layers[0])
+    return Mix(layers, jnp.array([weights.get(name, 0.0) for name in layers], jnp.float32))

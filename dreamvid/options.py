@@ -138,6 +138,98 @@ class Clip(Options):
 
 
 @dataclass(frozen=True)
+class Footage(Options):
+    """Which part of a film is dreamed, and in what shape."""
+
+    start: float = option(0.0, "Second of the film to begin at.", low=0, high=10**6)
+    end: float | None = option(
+        None, "Second of the film to end before.", above=0, high=10**6, unset="its end"
+    )
+    every: int = option(1, "Take one picture of so many.", low=1, high=10**6)
+    fps: Fraction | None = option(
+        None,
+        "Pictures a second: makes the rate constant. Stills without a rate of their own have 30.",
+        low=1,
+        high=1000,
+        unset="the film's own",
+    )
+    size: Size | None = option(
+        None, "Width x height in pixels.", low=16, high=LARGEST_SIDE, unset="the film's own"
+    )
+    max_side: int | None = option(
+        None,
+        "Scale a film down until no side has more pixels.",
+        low=16,
+        high=LARGEST_SIDE,
+        unset="unlimited",
+    )
+    fit: str = option(
+        "crop",
+        "How a film of another shape fills the size: crop it, or pad it with black.",
+        choices=("crop", "pad"),
+    )
+    cuts: str = option("find", "Where the film cuts: find, or none.", choices=("find", "none"))
+    mask: str | None = option(
+        None, "A picture or film of the same length: dream only where it is white.", unset="none"
+    )
+    feather: float = option(
+        8.0, "How far the edges of the mask are softened, in pixels.", low=0, high=1000
+    )
+
+
+@dataclass(frozen=True)
+class Coherence(Options):
+    """How the dream of a film sticks to what moves in it."""
+
+    coherence: float = option(
+        0.85,
+        "Share of the dream that goes on to the next picture with what it is attached to: 0 dreams "
+        "each picture by itself, which boils; 1 dreams only what is new.",
+        low=0,
+        high=1,
+        animates=True,
+    )
+    follow_steps: int = option(
+        2,
+        "Steps in each octave where a picture follows another; the first of a shot takes --steps.",
+        low=0,
+        high=100_000,
+        animates=True,
+    )
+    blend: str = option(
+        "residual",
+        "What is carried: the residual (the dream without the film, which stays sharp), or the "
+        "image (film and dream, which smears like paint).",
+        choices=("residual", "image"),
+    )
+    memory: int = option(
+        24,
+        "Pictures for which the dream of what is hidden is remembered.",
+        low=0,
+        high=1000,
+    )
+    hold_tone: float = option(
+        0.05,
+        "How far large areas are led back to the film's brightness and colour in a tick.",
+        low=0,
+        high=1,
+        animates=True,
+    )
+    mix: float = option(
+        1.0,
+        "How much of the dream reaches the output, over the film.",
+        low=0,
+        high=1,
+        animates=True,
+    )
+    show: str = option(
+        "dream",
+        "What to make a film of: the dream, the optical flow, or the mask of where it is trusted.",
+        choices=("dream", "flow", "mask"),
+    )
+
+
+@dataclass(frozen=True)
 class Output(Options):
     """How the finished clip is encoded; what is unset, the format of the file decides."""
 

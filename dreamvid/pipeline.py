@@ -1,36 +1,24 @@
-"""frames(): the one generator that makes frames, each dreamed one the seed of the next."""
+"""frames(): the one generator that makes frames, from a picture or a film."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from typing import cast
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from dreamvid import ops
-from dreamvid.ascent import dream
 from dreamvid.fields import Size
+from dreamvid.following import follow
 from dreamvid.models import Model
-from dreamvid.objectives import Layer, Mix
-from dreamvid.options import Anchors
 from dreamvid.recipe import Recipe
+from dreamvid.reel import Reel
 from dreamvid.timeline import Timeline
-from dreamvid.types import Carry, Frame, Image, Objective
-
-SETTLING = 45
-"""Ticks after which the sharpness that a clip has by then is what it is held to."""
-_FEATHER = 0.15
-"""Of a key frame's height: where its border fades into the other key frame of a draft."""
-
-
-_NOVELTY = 0.12
-"""Deviation of the random forms that fill what the camera had not seen."""
+from dreamvid.types import Carry, FilmCarry, Frame, Image, ZoomCarry
+from dreamvid.zooming import zoom
 
 
 def frames(
     recipe: Recipe,
     model: Model | None,
-    source: Image | np.ndarray,
+    source: Image | np.ndarray | Reel,
     carry: Carry | None = None,
     timeline: Timeline | None = None,
 ) -> Iterator[tuple[Frame, Carry]]:
@@ -41,8 +29,9 @@ def frames(
 
     Args:
       recipe: What to make.
-      model: The network; None moves the camera without dreaming.
-      source: float32 (h, w, 3), RGB in [0, 1]: the picture the clip begins with.
+      model: The network; None moves the camera, or shows the flow of a film, without dreaming.
+      source: float32 (h, w, 3), RGB in [0, 1]: the picture that a zoom or a still begins with; or
+        the film to be dreamed.
       carry: What came with the last frame made, to go on from there; None begins.
       timeline: The recipe laid out for such a source, where the caller has done so already.
 
@@ -50,201 +39,17 @@ def frames(
       Each frame, dreamed, and what the next one needs.
 
     Raises:
-      DreamError: The source is too small, the network has no such layer, or a schedule leaves its
-        bounds.
+      DreamError: The source is too small or cannot be read, the network has no such layer, or a
+        schedule leaves its bounds.
     """
-    source = jnp.array(source, jnp.float32)
     if timeline is None:
         if model is not None:
             recipe = recipe.with_layer(model.favourite(recipe.kind))
-        size = Size(source.shape[1], source.shape[0])
-        timeline = Timeline(recipe, recipe.scope(), size)
-    maker = _Maker(timeline, model)
-    carry = carry or maker.begin(source)
-    step = maker.draft if recipe.clip.draft else maker.step
-    while (last := maker.timeline.last) is None or carry.index < last:
-        image, carry = step(carry)
-        index = carry.index
-        yield Frame(maker.timeline.number(index) if index >= 0 else index, maker.crop(image)), carry
-
-
-class _Maker:
-    """Makes each frame from the carry of the one before."""
-
-    def __init__(self, timeline: Timeline, model: Model | None):
-        self.timeline = timeline
-        self._model = model
-        self._root = jax.random.key(timeline.recipe.general.seed)
-
-    def begin(self, source: Image) -> Carry:
-        """The carry before the first frame: the source itself."""
-        margin = self.timeline.margin
-        image = ops.pad(source, margin.height, margin.width)
-        before = self.timeline.first - 1
-        return Carry(before, image, ops.tone(source), jnp.float32(0.0))
-
-    def crop(self, image: Image) -> Image:
-        """The part of a picture that is the frame."""
-        margin = self.timeline.margin
-        return ops.crop(image, margin.height, margin.width)
-
-    def step(self, carry: Carry) -> tuple[Image, Carry]:
-        """The next frame and its carry."""
-        index = carry.index + 1
-        prior = self._prior(carry, index)
-        if self.timeline.closed:
-            prior, carry = self._return(prior, carry, index)
-        carry = self._finish(prior, carry, index)
-        return carry.image, carry
-
-    def draft(self, carry: Carry) -> tuple[Image, Carry]:
-        """The next frame between two key frames, and its carry."""
-        index = carry.index + 1
-        timeline = self.timeline
-        if index == timeline.first:
-            dreamed = self._finish(self._prior(carry, index), carry, index)
-            return dreamed.image, replace(
-                dreamed, key=index, next_key=index, previous=dreamed.image
-            )
-        if carry.index == carry.next_key:
-            start, end = carry.index, timeline.next_key(carry.index)
-            dreamed = self._finish(self._prior(carry, end), carry, end, end - start)
-            carry = replace(dreamed, key=start, next_key=end, previous=carry.image)
-        carry = replace(carry, index=index)
-        if index == carry.next_key:
-            return carry.image, carry
-        assert carry.previous is not None
-        back = timeline.matrix(carry.key, index)
-        onward = np.linalg.inv(timeline.matrix(index, carry.next_key))
-        share = (index - carry.key) / (carry.next_key - carry.key)
-        return _between(carry.previous, carry.image, back, onward, share), carry
-
-    def _prior(self, carry: Carry, index: int) -> Image:
-        """What goes into the dream of a frame: the one before, after the camera's motion."""
-        if carry.index < self.timeline.first:
-            return carry.image
-        matrix = self.timeline.matrix(carry.index, index)
-        if self.timeline.margin == Size(0, 0):
-            return _moved(carry.image, matrix)
-        return _moved_out(carry.image, matrix, self._key(index, 1))
-
-    def _return(self, prior: Image, carry: Carry, index: int) -> tuple[Image, Carry]:
-        """Leads the end of a closed loop into what went into its beginning."""
-        overlap = self.timeline.recipe.clip.overlap
-        if index < 0:
-            kept = (*carry.entered, prior) if index >= -overlap else ()
-            return prior, replace(carry, entered=kept)
-        share = self.timeline.returned(index)
-        if share == 0.0:
-            return prior, carry
-        assert self.timeline.last is not None
-        entered = carry.entered[index - self.timeline.last - 1 + overlap]
-        return (entered if share == 1.0 else _blended(prior, entered, share)), carry
-
-    def _finish(self, prior: Image, carry: Carry, index: int, span: int = 1) -> Carry:
-        """Dreams a frame and holds it near the beginning; the carry that it leaves.
-
-        `span` frames have gone by since the one before.
-        """
-        timeline = self.timeline
-        moment = timeline.moment(index)
-        image = prior
-        if self._model is not None:
-            objective = self._objective(index)
-            image = dream(self._model, prior, objective, moment.ascent, self._key(index, 0))
-        if timeline.recipe.kind == "image" or self._model is None:
-            return replace(carry, index=index, image=image)
-        anchors = moment.anchors
-        elapsed = index - timeline.first
-        settled = elapsed * timeline.recipe.tick >= SETTLING
-        if timeline.closed:  # what its end returns to was held to the same as the end
-            settled = index >= -timeline.recipe.clip.overlap
-        image, sharpness = _held(
-            image,
-            carry.tone * np.array([[1.0] * 3, [1.0, anchors.colour, anchors.colour]], np.float32),
-            carry.sharpness,
-            timeline.share(anchors.anchor_tone, span),
-            self._sharpening(index, anchors, span) if settled else 0.0,
-            float(anchors.anchor_range),
-            # A running mean until it is settled.
-            float(0.0 if settled else max(span / (elapsed + span), timeline.share(0.07, span))),
-        )
-        return replace(carry, index=index, image=image, sharpness=sharpness)
-
-    def _sharpening(self, index: int, anchors: Anchors, span: int) -> float:
-        """How strongly a frame is held to the sharpness of the start."""
-        strength = self.timeline.share(anchors.anchor_sharpness, span)
-        share = self.timeline.returned(index)
-        # Two pictures at once are dreamed finer than one, which must not show.
-        return strength + (1.0 - strength) * 4.0 * share * (1.0 - share)
-
-    def _key(self, index: int, use: int) -> jax.Array:
-        """A frame's randomness for one of its uses."""
-        key = jax.random.fold_in(self._root, self.timeline.number(index))
-        return jax.random.fold_in(key, 1 << 16) if use else key
-
-    def _objective(self, index: int) -> Objective:
-        layers = self.timeline.recipe.layers
-        if len(layers) == 1:
-            return Layer(layers[0])
-        weights = self.timeline.weights(index)
-        return Mix(layers, jnp.array([weights.get(name, 0.0) for name in layers], jnp.float32))
-
-
-@jax.jit
-def _moved(image: Image, matrix: jax.Array | np.ndarray) -> Image:
-    return jnp.clip(ops.move(image, matrix), 0.0, 1.0)
-
-
-@jax.jit
-def _moved_out(image: Image, matrix: jax.Array | np.ndarray, key: jax.Array) -> Image:
-    """The picture after a motion that looks past its border, where new forms may begin."""
-    height, width = image.shape[:2]
-    seen = ops.seen_by(matrix, height, width)
-    # A mirrored border alone would be drawn out into streaks, a little more with every frame.
-    new = jnp.clip(-ops.inside(seen, height, width), 0.0, 1.0)[..., None]
-    moved = ops.warp(image, seen) + _NOVELTY * new * ops.clouds(key, height, width)
-    return jnp.clip(moved, 0.0, 1.0)
-
-
-@jax.jit
-def _blended(first: Image, second: Image, share: jax.Array | float) -> Image:
-    return jnp.clip(ops.blend(first, second, share), 0.0, 1.0)
-
-
-@jax.jit
-def _held(
-    image: Image,
-    tone: jax.Array,
-    sharpness: jax.Array,
-    tone_strength: jax.Array | float,
-    sharpness_strength: jax.Array | float,
-    knee: jax.Array | float,
-    learning: jax.Array | float,
-) -> tuple[Image, jax.Array]:
-    """The picture led back to the anchors, and the anchor of sharpness, which learns from it."""
-    now = ops.sharpness(ops.fine_detail(image))
-    image = ops.match_sharpness(image, sharpness, sharpness_strength)
-    image = ops.soft_clip(ops.match_tone(image, tone, tone_strength), knee)
-    return jnp.clip(image, 0.0, 1.0), sharpness + learning * (now - sharpness)
-
-
-@jax.jit
-def _between(
-    first: Image,
-    second: Image,
-    back: jax.Array | np.ndarray,
-    onward: jax.Array | np.ndarray,
-    share: jax.Array | float,
-) -> Image:
-    """A moment between two key frames: each as the camera then sees it, faded into the other."""
-    height, width = first.shape[:2]
-    pictures, covers = [], []
-    for image, matrix, weight in ((first, back, 1.0 - share), (second, onward, share)):
-        seen = ops.seen_by(matrix, height, width)
-        pictures.append(ops.warp(image, seen))
-        depth = ops.inside(seen, height, width) + 1.0
-        covers.append(weight * jnp.clip(depth / (_FEATHER * height), 1e-4, 1.0))
-    part = (covers[1] / (covers[0] + covers[1]))[..., None]
-    mixed = ops.blend(pictures[0], pictures[1], part)
-    return jnp.clip(mixed, 0.0, 1.0)
+        if isinstance(source, Reel):
+            recipe = recipe.for_film(source.film)
+            timeline = Timeline(recipe, recipe.scope(), source.film.size, source.film.times)
+        else:
+            timeline = Timeline(recipe, recipe.scope(), Size(source.shape[1], source.shape[0]))
+    if isinstance(source, Reel):
+        return follow(timeline, model, source, cast("FilmCarry | None", carry))
+    return zoom(timeline, model, source, cast("ZoomCarry | None", carry))

@@ -1,9 +1,10 @@
 """Plans: recipes whose every file has been read and checked, so that nothing fails late."""
 
 import contextlib
-import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from glob import escape
 from pathlib import Path
@@ -16,23 +17,25 @@ from dreamvid.checkpoints import store
 from dreamvid.errors import DreamError, MediaError, OptionError, ScheduleError
 from dreamvid.fields import Size
 from dreamvid.journal import Run, read_run, run_folder
-from dreamvid.media.audio import read_signals
+from dreamvid.media.codecs import Showing
+from dreamvid.media.film import Film
 from dreamvid.media.probe import read_settings
-from dreamvid.media.sinks import SINKS, check_output, depth_of
-from dreamvid.media.stills import FORMATS, Picture, check_extent, fit, read_picture
+from dreamvid.media.sinks import SINKS, check_output, encoding_of, track_notes
+from dreamvid.media.stills import FORMATS, Picture, check_extent
 from dreamvid.media.target import check_target, frames_at
+from dreamvid.media.tracks import Tracks
 from dreamvid.models import Model
-from dreamvid.models.model import SMALLEST_SIDE, check_size
-from dreamvid.options import LARGEST_SIDE, Clip
+from dreamvid.models.model import check_size
+from dreamvid.opening import open_film, open_picture, read_source
+from dreamvid.options import Clip
 from dreamvid.paths import sha256_of, what_is_at
 from dreamvid.recipe import LONGEST, Recipe, motion_name, parse_recipe
+from dreamvid.reel import Reel
 from dreamvid.schedule import Fade, Scope
 from dreamvid.timeline import Timeline
 
 NETWORK_DIGEST = "network sha256"
 """What a finished file and a run call the digest of their network."""
-DEFAULT_SIZE = Size(640, 360)
-"""A clip has as many pixels as this where the user names no size."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,47 @@ class Plan:
     recipe: Recipe
     """With the size it will have."""
     output: Path
-    source: np.ndarray
-    """float32 (h, w, 3) in [0, 1]: the picture it begins with, at the clip's size."""
+    source: np.ndarray | Reel
+    """The picture it begins with, float32 (h, w, 3) in [0, 1] at the clip's size; or the film."""
     model: Model | None
-    """None where the camera moves without dreaming."""
+    """None where nothing is dreamed."""
     scope: Scope
     run: Run
     settings: str
     """The recipe as it is written into finished files."""
 
     @property
+    def film(self) -> Film | None:
+        """What is dreamed, where that is a film."""
+        return self.source.film if isinstance(self.source, Reel) else None
+
+    @property
     def size(self) -> Size:
         """Of the frames."""
-        return Size(self.source.shape[1], self.source.shape[0])
+        assert self.recipe.clip.size
+        return self.recipe.clip.size
+
+    def showing(self, count: int | None = None) -> Showing:
+        """How a file shows the first frames, or all of them, and what is heard with them."""
+        film, fps = self.film, self.recipe.clip.fps
+        if film is None:
+            return Showing(size=self.size, fps=fps, sound=self.sound)
+        end = None  # all that there is
+        if count is not None and count < film.count:
+            end, fps = film.start + film.times[count], count / film.times[count]
+        elif self.recipe.footage.end is not None:
+            end = film.start + film.duration
+        tracks = Tracks(film.path, film.start, end) if film.path.is_file() else None
+        times = None if film.constant else film.times[:count]
+        return Showing(size=self.size, fps=fps, times=times, aspect=film.aspect, tracks=tracks)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of a film before it is dreamed, a line each."""
+        if self.film is None:
+            return []
+        tracks = self.showing().tracks
+        return [*self.film.notes, *(track_notes(self.output, tracks) if tracks else ())]
 
     @property
     def sound(self) -> Path | None:
@@ -65,18 +96,20 @@ class Plan:
     @cached_property
     def depth(self) -> int:
         """Bits a channel of the frames that are kept: 8 or 16."""
-        return depth_of(self.output, self.recipe.output)
+        return encoding_of(self.output, self.showing(), self.recipe.output).depth
 
     @cached_property
     def timeline(self) -> Timeline:
         """The recipe laid out over its frames."""
-        return Timeline(self.recipe, self.scope, self.size)
+        times = self.film.times if self.film else None
+        return Timeline(self.recipe, self.scope, self.size, times)
 
     @property
     def task(self) -> str:
         """What is being done, for people."""
         if self.model is None:
-            return f"moving {self.size} pixels"
+            done = f"showing the {self.recipe.coherence.show} of" if self.film else "moving"
+            return f"{done} {self.size} pixels"
         return _task(self.recipe, self.size)
 
 
@@ -86,6 +119,7 @@ def plan_clip(
     overwrite: bool = False,
     motion_only: bool = False,
     begun: Run | None = None,
+    watch: Callable[[int], None] | None = None,
 ) -> Plan:
     """Reads and checks all that a clip needs; makes nothing.
 
@@ -95,32 +129,37 @@ def plan_clip(
       overwrite: Whether an existing file may be replaced.
       motion_only: Whether the camera moves without dreaming.
       begun: A run that shall be finished as it is, for which the network need not be at hand.
+      watch: Told how many pictures of a film have been looked through.
 
     Raises:
       DreamError: Something about the files, the network or the recipe will not do.
     """
     if recipe.clip.frames is None and "%" in output.name:
         raise MediaError(f"output {output}: an endless clip is numbered by itself, name a clip")
-    check_output(output, recipe.clip.size, recipe.clip.fps, recipe.output, overwrite=True)
-    still = _read_picture(recipe.picture, output)
-    size = recipe.clip.size or like(still.size, DEFAULT_SIZE)
-    # As it will be remembered.
-    recipe = _with_network(replace(recipe, clip=replace(recipe.clip, size=size)))
-    source = fit(still.flattened(), size)
-    ticks_a_second = float(recipe.clip.schedule_fps)
-    signals = read_signals(recipe.sound, ticks_a_second) if recipe.sound else {}
-    scope = recipe.scope(signals)
+    size, fps = recipe.clip.size, recipe.clip.fps
+    if recipe.kind == "video":
+        size, fps = recipe.footage.size, recipe.footage.fps or Fraction(1)
+    showing = Showing(size=size, fps=fps)
+    check_output(output, showing, recipe.output, overwrite=True)
+    if recipe.kind == "video":
+        opened = open_film(recipe, output, watch)
+    else:
+        opened = open_picture(recipe, output)
+    recipe = _with_network(opened.recipe)
+    scope = recipe.scope(opened.signals)
     recipe.check(scope)
+    dreaming = not motion_only and recipe.coherence.show == "dream"
+    size = recipe.clip.size
+    assert size
     model, network = None, "none"
     if begun:
         network = begun.fingerprint.get(NETWORK_DIGEST, "unknown")
-    elif not motion_only:
+    elif dreaming:
         recipe, model = _load(recipe, size)
         network = store.digest(recipe.network)
     digests = {
-        "picture sha256": sha256_of(recipe.picture),
+        **opened.digests,
         NETWORK_DIGEST: network,
-        **({"sound sha256": sha256_of(recipe.sound)} if recipe.sound else {}),
         **({"tables sha256": scope.digest()} if scope.digest() else {}),
         **({"camera only": "not dreamed"} if motion_only else {}),
     }
@@ -131,13 +170,13 @@ def plan_clip(
         "dreamvid": __version__,
         "jax": jax.__version__,
         "device": f"{device.platform} {device.device_kind}",
-        "bits": str(depth_of(output, recipe.output)),
+        "bits": str(encoding_of(output, showing, recipe.output).depth),
     }
     target = output.absolute()
     folder = str(recipe.folder.absolute())
     run = Run(recipe.to_toml(), folder, str(target), overwrite, motion_only, fingerprint)
     settings = _settings(recipe, output, digests)
-    plan = Plan(recipe, output, source, model, scope, run, settings)
+    plan = Plan(recipe, output, opened.source, model, scope, run, settings)
     _ = plan.timeline.margin  # raises where the camera looks behind itself
     _check_names(plan)
     return plan
@@ -174,7 +213,7 @@ def plan_still(recipe: Recipe, output: Path, overwrite: bool = False) -> StillPl
       DreamError: Something about the files, the network or the recipe will not do.
     """
     check_target(output, FORMATS, overwrite)
-    picture = _read_picture(recipe.picture, output)
+    picture = read_source(recipe.picture, output)
     check_extent(output, picture.size)
     recipe = _with_network(replace(recipe, kind="image", clip=Clip(frames=1)))
     recipe.check(recipe.scope())
@@ -187,12 +226,15 @@ def plan_still(recipe: Recipe, output: Path, overwrite: bool = False) -> StillPl
     return StillPlan(recipe, output, overwrite, picture, model, settings)
 
 
-def plan_of(folder: Path, dreaming: bool = True) -> Plan:
+def plan_of(
+    folder: Path, dreaming: bool = True, watch: Callable[[int], None] | None = None
+) -> Plan:
     """The plan that a run folder was made for.
 
     Args:
       folder: The run folder.
       dreaming: Whether more frames will be dreamed, for which the network must be at hand.
+      watch: As `plan_clip` has it.
 
     Raises:
       DreamError: It is no run folder, or what it needs has gone or changed.
@@ -219,7 +261,7 @@ def plan_of(folder: Path, dreaming: bool = True) -> Plan:
         except DreamError as error:
             raise DreamError(f"{folder} needs the network it was begun with: {error}") from None
     begun = None if dreaming else run
-    plan = plan_clip(recipe, output, run.overwrite, run.motion_only, begun)
+    plan = plan_clip(recipe, output, run.overwrite, run.motion_only, begun, watch)
     if difference := plan.run.differs_from(run):
         raise DreamError(
             f"{folder} cannot go on, it was begun with {difference}: give that again, or finish it "
@@ -231,21 +273,6 @@ def plan_of(folder: Path, dreaming: bool = True) -> Plan:
 def part_name(output: Path, number: int) -> Path:
     """The name of a part of an endless clip."""
     return output.with_name(f"{output.stem}-{number:04d}{output.suffix}")
-
-
-def like(shape: Size, area: Size) -> Size:
-    """The even size that has one's shape and about the other's number of pixels.
-
-    Args:
-      shape: Gives the ratio of the sides.
-      area: Gives the number of pixels.
-
-    Returns:
-      A size with even sides that can be dreamed and encoded.
-    """
-    scale = math.sqrt(area.width * area.height / (shape.width * shape.height))
-    even = (2 * round(side * scale / 2) for side in (shape.width, shape.height))
-    return Size(*(min(max(side, SMALLEST_SIDE), LARGEST_SIDE) for side in even))
 
 
 def is_from(output: Path, settings: str) -> bool:
@@ -264,20 +291,12 @@ def _check_names(plan: Plan) -> None:
     own = begun and not plan.run.differs_from(read_run(folder))
     if recipe.clip.frames is not None:
         overwrite = plan.run.overwrite or (own and is_from(output, plan.settings))
-        check_output(output, plan.size, recipe.clip.fps, recipe.output, overwrite, plan.sound)
+        check_output(output, plan.showing(), recipe.output, overwrite)
         return
-    check_output(output, plan.size, recipe.clip.fps, recipe.output, overwrite=True)
+    check_output(output, plan.showing(), recipe.output, overwrite=True)
     for part in sorted(output.parent.glob(f"{escape(output.stem)}-[0-9]*{output.suffix}")):
         if not (plan.run.overwrite or (own and is_from(part, plan.settings))):
             raise MediaError(f"output {part} exists: add --overwrite, or choose another name")
-
-
-def _read_picture(picture: Path, output: Path) -> Picture:
-    if output.exists() and picture.exists() and output.samefile(picture):
-        raise MediaError(f"output {output} is the picture it begins with: choose another name")
-    still = read_picture(picture)
-    check_size(still.size.width, still.size.height, str(picture))
-    return still
 
 
 def _with_network(recipe: Recipe) -> Recipe:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tomli_w
@@ -15,13 +15,21 @@ from dreamvid import __version__
 from dreamvid.camera import MOTIONS, Motion, Zoom
 from dreamvid.errors import DreamError, OptionError
 from dreamvid.fields import Options, Size, read_option
-from dreamvid.options import Anchors, Ascent, Clip, General, Output
+from dreamvid.options import Anchors, Ascent, Clip, Coherence, Footage, General, Output
 from dreamvid.paths import packaged, seen_from_here, what_is_at
 from dreamvid.registry import unknown_name
 from dreamvid.schedule import Fade, Schedule, Scope
 
-KINDS = ("zoom", "image")
-"""What can be made: a clip, or a still."""
+if TYPE_CHECKING:
+    from dreamvid.media.film import Film  # which needs libraries that --help does without
+
+_GROUPS_OF = {
+    "zoom": ("general", "ascent", "camera", "anchors", "clip", "output"),
+    "video": ("general", "ascent", "footage", "coherence", "output"),
+    "image": ("general", "ascent"),
+}
+KINDS = tuple(_GROUPS_OF)
+"""What can be made: an endless zoom, a dreamed film, or a still."""
 AUTO = "auto"
 """The layer that the network itself prefers."""
 LONGEST = 1 << 16
@@ -37,25 +45,27 @@ class Recipe:
     general: General = General()
     ascent: Ascent = Ascent()
     camera: Motion = Zoom()
+    footage: Footage = Footage()
+    coherence: Coherence = Coherence()
     anchors: Anchors = Anchors()
     clip: Clip = Clip()
+    """Of a film its own length, rate and size, as soon as they are known."""
     output: Output = Output()
     kind: str = "zoom"
     """One of KINDS."""
     source: str | None = None
-    """The picture it begins with; None is the sample sky."""
+    """The picture it begins with, or the film; None is the sample sky."""
     folder: Path = field(default=Path(), compare=False)
     """What relative names of files start from; the current one by default."""
 
     @property
     def groups(self) -> dict[str, Options]:
         """The groups of options that matter to what is made."""
-        names = ("general", "ascent") if self.kind == "image" else GROUPS
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in _GROUPS_OF[self.kind]}
 
     @property
     def picture(self) -> Path:
-        """The file it begins with."""
+        """The file it begins with, or the film."""
         if self.source is None:
             return packaged("samples") / "sky.jpg"
         return seen_from_here(self.folder, self.source)
@@ -65,6 +75,12 @@ class Recipe:
         """The file whose sound goes with the clip."""
         audio = self.clip.audio
         return None if audio is None else seen_from_here(self.folder, audio)
+
+    @property
+    def mask(self) -> Path | None:
+        """The file that tells where a film is dreamed."""
+        mask = self.footage.mask
+        return None if mask is None else seen_from_here(self.folder, mask)
 
     @property
     def network(self) -> str:
@@ -88,6 +104,20 @@ class Recipe:
         """The layers that it dreams of at one time or another."""
         layer = self.ascent.layer
         return layer.names if isinstance(layer, Fade) else (layer,)
+
+    def for_film(self, film: "Film") -> "Recipe":
+        """The recipe with the length, rate and size of a film.
+
+        Args:
+          film: What it will be made of.
+        """
+        return replace(self, clip=Clip(frames=film.count, fps=film.fps, size=film.size))
+
+    @property
+    def hears(self) -> bool:
+        """Whether a schedule listens to a sound."""
+        moving = (s for group in self.groups.values() for s in group.animated().values())
+        return any(isinstance(schedule, Schedule) and schedule.uses for schedule in moving)
 
     def with_layer(self, favourite: str) -> "Recipe":
         """The recipe with a layer where it leaves that to the network.
@@ -118,7 +148,7 @@ class Recipe:
           scope: From `scope`.
         """
         # The camera is asked at whole ticks, by whoever moves it.
-        moving = (name for name in GROUPS if name != "camera")
+        moving = (name for name in self.groups if name != "camera")
         return replace(self, **{name: getattr(self, name).at(tick, scope) for name in moving})
 
     def check(self, scope: Scope) -> None:
@@ -127,6 +157,9 @@ class Recipe:
         Raises:
           OptionError: Something does not fit.
         """
+        start, end = self.footage.start, self.footage.end
+        if end is not None and end <= start:
+            raise _misfit("footage.end", f"is {end:g}: it must come after the start at {start:g}")
         frames, clip = self.clip.frames, self.clip
         if frames is None and clip.loop != "none":
             raise _misfit("clip.loop", f"is {clip.loop}, but an endless clip has no end: use none")
@@ -162,13 +195,14 @@ class Recipe:
             except ValueError:  # on another drive
                 return str(path)
 
-        model, audio = self.general.model, self.clip.audio
+        model, audio, mask = self.general.model, self.clip.audio, self.footage.mask
         return replace(
             self,
             folder=folder,
             source=None if self.source is None else moved(self.source),
             general=replace(self.general, model=moved(model) if _is_file(model) else model),
             clip=replace(self.clip, audio=None if audio is None else moved(audio)),
+            footage=replace(self.footage, mask=None if mask is None else moved(mask)),
         )
 
     def to_toml(self, facts: Mapping[str, str] | None = None) -> str:
@@ -188,6 +222,22 @@ class Recipe:
                 if value is not None or f.default is not None:
                     table[name][f.name] = f.metadata["unset"] if value is None else _plain(value)
         return f"# dreamvid {__version__}\n{notes}\n{tomli_w.dumps(table)}"
+
+    def own(self, key: str) -> str:
+        """Where this kind of recipe has the option that another has at a place.
+
+        Args:
+          key: Such as "clip.size".
+
+        Returns:
+          Such as "footage.size"; the same where it has none.
+        """
+        name = key.partition(".")[2]
+        groups = self.groups
+        for group, options in groups.items() if key.partition(".")[0] not in groups else ():
+            if name in {f.name for f in fields(options)}:  # type: ignore[arg-type]
+                return f"{group}.{name}"
+        return key
 
     def change(
         self, values: Mapping[str, Any], shown: Callable[[str], str] = lambda key: key
@@ -235,14 +285,20 @@ class Recipe:
         return changed
 
 
-GROUPS = ("general", "ascent", "camera", "anchors", "clip", "output")
-"""The names of the groups of options."""
+GROUPS = tuple(dict.fromkeys(name for names in _GROUPS_OF.values() for name in names))
+"""The names of all groups of options."""
 
 CLASSIC = Recipe(kind="image")
 """What `dreamvid image` does where the user says nothing: the 2015 program's dream."""
 
 ZOOM = Recipe(ascent=Ascent(steps=2))
 """What `dreamvid zoom` does where the user says nothing: quick enough for two cores."""
+
+VIDEO = Recipe(kind="video")
+"""What `dreamvid video` does where the user says nothing."""
+
+PRESETS = {"zoom": ZOOM, "video": VIDEO, "image": CLASSIC}
+"""What a recipe of each kind leaves unsaid."""
 
 
 def motion_name(motion: Motion) -> str:
@@ -316,7 +372,7 @@ def parse_recipe(text: str, folder: Path) -> Recipe:
             raise OptionError(name, f"is {value!r}: it must be a table of options")
         else:
             values[name] = value
-    preset = CLASSIC if values.get("kind") == "image" else ZOOM
+    preset = PRESETS.get(str(values.get("kind")), ZOOM)
     return replace(preset, folder=folder).change(values)
 
 
@@ -350,7 +406,7 @@ def _unknown(key: str, recipe: Recipe, shown: str) -> DreamError:
         known += [f"{name}.{f.name}" for f in fields(options)]  # type: ignore[arg-type]
     see = f"Options of {group}: " if group in groups else "Groups: "
     names = [k.partition(".")[2] for k in known if k.startswith(f"{group}.")] or groups
-    of = "a still" if recipe.kind == "image" else ""
+    of = {"image": "a still", "video": "a film"}.get(recipe.kind, "")
     return unknown_name("option", key, known, see + ", ".join(names), of)
 
 

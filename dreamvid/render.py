@@ -157,17 +157,15 @@ def _write_part(plan: Plan, journal: Journal, number: int, watcher: Watcher) -> 
 
 
 def _write(plan: Plan, journal: Journal, output: Path, watcher: Watcher, *order: range) -> None:
-    recipe = plan.recipe
     overwrite = plan.run.overwrite or is_from(output, plan.settings)
-    watcher.begin(f"encoding {output.name}", sum(map(len, order)))
+    count = sum(map(len, order))
+    watcher.begin(f"encoding {output.name}", count)
     with open_sink(
         output,
-        plan.size,
-        recipe.clip.fps,
+        plan.showing(count),
         plan.settings,
-        recipe.output,
+        plan.recipe.output,
         overwrite,
-        plan.sound,
         owner=str(journal.folder.absolute()),
     ) as sink:
         for picture in itertools.chain(*(_pictures(journal, numbers) for numbers in order)):

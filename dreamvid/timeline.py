@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -39,6 +40,8 @@ class Timeline:
     recipe: Recipe
     scope: Scope
     size: Size
+    times: tuple[Fraction, ...] | None = None
+    """When each frame is shown, in seconds; None where they follow at the clip's rate."""
 
     @property
     def first(self) -> int:
@@ -121,6 +124,8 @@ class Timeline:
     @cached_property
     def margin(self) -> Size:
         """Pixels on each side by which the dream is larger than the frame."""
+        if self.recipe.kind != "zoom":
+            return Size(0, 0)
         tick = self.recipe.tick
         last = self.last if self.last is not None else int(FORESEEN / tick)
         count = min(last, math.ceil(_LOOKED_AT / max(tick, 1.0)))
@@ -155,6 +160,8 @@ class Timeline:
         return self.size.width / self.size.height
 
     def _time(self, index: int) -> float:
+        if self.times is not None:
+            return float(self.times[index] * self.recipe.clip.schedule_fps)
         return self.number(index) * self.recipe.tick
 
     def _matrix(self, start: int, end: int) -> np.ndarray:

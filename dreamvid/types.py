@@ -5,8 +5,8 @@ float32, height first.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeAlias, get_origin
 
 import jax
 import numpy as np
@@ -40,16 +40,41 @@ class Frame:
     image: Image
 
 
-@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Carry:
-    """Everything the next frame needs; float32, since 8-bit frames fed back diverge.
-
-    Pictures here are larger than the frame by the margin of the timeline.
-    """
+    """Everything the next frame needs; float32, since 8-bit frames fed back diverge."""
 
     index: int
     """How many frames were made before the last one; below 0 while a closed loop warms up."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its content by name, for a file."""
+        content = {name: value for name, value in vars(self).items() if value is not None}
+        return {
+            name: np.stack([np.asarray(item) for item in value])
+            if isinstance(value, tuple) and value
+            else np.asarray(value)
+            for name, value in content.items()
+        }
+
+    @staticmethod
+    def of(arrays: Mapping[str, np.ndarray]) -> "Carry":
+        """The carry, of its own kind, whose content `arrays` gave."""
+        kind = ZoomCarry if "tone" in arrays else FilmCarry
+        content: dict[str, Any] = dict(arrays)
+        for field in fields(kind):
+            if field.type is int:
+                content[field.name] = int(content[field.name])
+            elif get_origin(field.type) is tuple:
+                content[field.name] = tuple(content[field.name])
+        return kind(**content)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ZoomCarry(Carry):
+    """A zoom's. Its pictures are larger than the frame by the margin of the timeline."""
+
     image: Image
     """That frame, dreamed; in a draft the key frame that comes next."""
     tone: jax.Array
@@ -65,18 +90,13 @@ class Carry:
     previous: Image | None = None
     """A draft's: the key frame before, dreamed."""
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Its content by name, for a file."""
-        content = vars(self) | {"entered": None, "previous": self.previous}
-        if self.entered:
-            content["entered"] = np.stack([np.asarray(image) for image in self.entered])
-        return {name: np.asarray(value) for name, value in content.items() if value is not None}
 
-    @classmethod
-    def of(cls, arrays: Mapping[str, np.ndarray]) -> "Carry":
-        """The carry whose content `arrays` gave."""
-        content: dict[str, Any] = dict(arrays)
-        for name in ("index", "key", "next_key"):
-            content[name] = int(content[name])
-        content["entered"] = tuple(content.get("entered", ()))
-        return cls(**content)
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FilmCarry(Carry):
+    """A film's."""
+
+    numbers: tuple[int, ...]
+    """The pictures whose dreams the next one may see again, the last in front."""
+    dreams: tuple[Image, ...]
+    """What was dreamed into each: with blend "residual" the difference from the film."""

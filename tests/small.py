@@ -3,7 +3,10 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +14,9 @@ import numpy as np
 import pytest
 
 from dreamvid.errors import ScheduleError
+from dreamvid.fields import Size
+from dreamvid.media.film import Film
+from dreamvid.media.masks import Mask
 from dreamvid.models import Model, ModelSpec, inception_v1, inception_v3
 from dreamvid.models.network import shapes
 from dreamvid.schedule import Schedule
@@ -112,3 +118,43 @@ class SilentWatcher:
 
     def made(self, output: Path) -> None:
         pass
+
+
+@dataclass(frozen=True)
+class _Played(Film):
+    """A film whose pictures are in memory."""
+
+    frames: np.ndarray = field(kw_only=True)
+
+    def pictures(self, first: int = 0) -> Iterator[np.ndarray]:
+        yield from self.frames[first:]
+
+
+def film_of(frames: np.ndarray, cuts: tuple[int, ...] = (), fps: int = 20) -> Film:
+    """A film of the pictures of an array, uint8 or uint16 (frames, h, w, 3)."""
+    count, height, width = frames.shape[:3]
+    nothing: Any = None
+    return _Played(
+        path=Path("played"),
+        size=Size(width, height),
+        times=tuple(Fraction(number, fps) for number in range(count)),
+        duration=Fraction(count, fps),
+        fps=Fraction(fps),
+        constant=True,
+        depth=8 * frames.dtype.itemsize,
+        aspect=Fraction(1),
+        start=Fraction(0),
+        cuts=cuts,
+        notes=(),
+        shape=nothing,
+        _source=nothing,
+        _seen=nothing,
+        _picks=(),
+        frames=frames,
+    )
+
+
+def mask_of(values: np.ndarray, film: Film) -> Mask:
+    """The same mask for each picture of a film: float32 (h, w) in [0, 1]."""
+    nothing: Any = None
+    return Mask(Path("mask"), 0.0, film.count, nothing, values, None)

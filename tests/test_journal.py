@@ -21,7 +21,7 @@ from dreamvid.errors import DreamError, MediaError
 from dreamvid.fields import Size
 from dreamvid.journal import Journal, Run, open_journal, read_run, run_folder
 from dreamvid.media.segments import SegmentWriter
-from dreamvid.types import Carry
+from dreamvid.types import ZoomCarry
 
 SIZE = Size(16, 12)
 RUN = Run("# a recipe", "/here", "/here/out.mp4", False, False, {"general.seed": "0", "bits": "8"})
@@ -41,14 +41,14 @@ def folder(tmp_path: Path) -> Path:
     return run_folder(tmp_path / "out.mp4")
 
 
-def begin(first: int = 0) -> Carry:
+def begin(first: int = 0) -> ZoomCarry:
     """The carry before the first frame."""
     generator = np.random.default_rng(0)
     image = generator.random((5, 7, 3), np.float32)
-    return Carry(first - 1, jnp.asarray(image), jnp.asarray(TONE), jnp.float32(0.25))
+    return ZoomCarry(first - 1, jnp.asarray(image), jnp.asarray(TONE), jnp.float32(0.25))
 
 
-def step(carry: Carry, depth: int = 8) -> tuple[Carry, np.ndarray | None]:
+def step(carry: ZoomCarry, depth: int = 8) -> tuple[ZoomCarry, np.ndarray | None]:
     """A chaotic chain: a wrong bit in a carry changes all frames that follow."""
     old = np.asarray(carry.image, np.float32)
     image = np.float32(3.99) * old * (1 - np.roll(old, 1, axis=1))
@@ -169,7 +169,7 @@ class Parts:
             book.remove()
         return [frame for number in sorted(self.files) for frame in self.files[number]]
 
-    def _publish(self, book: Journal, carry: Carry) -> None:
+    def _publish(self, book: Journal, carry: ZoomCarry) -> None:
         number, rest = divmod(carry.index + 1, 2)
         if not rest:
             book.checkpoint()

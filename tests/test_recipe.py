@@ -9,7 +9,8 @@ from dreamvid.errors import DreamError, OptionError, UnknownNameError
 from dreamvid.options import Ascent, Clip
 from dreamvid.recipe import (
     CLASSIC,
-    GROUPS,
+    PRESETS,
+    VIDEO,
     ZOOM,
     Recipe,
     find_recipe,
@@ -107,9 +108,18 @@ def test_another_motion_begins_with_its_own_defaults():
 
 
 def test_options_have_flags_of_their_own():
-    names = [f.name for name in GROUPS if name != "camera" for f in fields(getattr(ZOOM, name))]
     motions = {f.name for name in MOTIONS for f in fields(MOTIONS[name])} | {"motion"}  # type: ignore[arg-type]
-    assert len({*names, *motions}) == len(names) + len(motions)
+    for preset in PRESETS.values():
+        groups = {name: group for name, group in preset.groups.items() if name != "camera"}
+        names = [f.name for group in groups.values() for f in fields(group)]  # type: ignore[arg-type]
+        assert len({*names, *motions}) == len(names) + len(motions)
+
+
+def test_an_option_is_found_where_the_kind_of_recipe_has_it():
+    assert VIDEO.own("clip.size") == "footage.size"
+    assert VIDEO.own("ascent.rate") == "ascent.rate"
+    assert ZOOM.own("footage.fps") == "clip.fps"
+    assert ZOOM.own("coherence.mix") == "coherence.mix"  # which will be refused
     assert flag_of("ascent.octave_scale") == "--octave-scale"
 
 

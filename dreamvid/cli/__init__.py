@@ -10,7 +10,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from dreamvid import __version__
-from dreamvid.cli import image, layers, measure, render, resume, settings, signals, weights, zoom
+from dreamvid.cli import (
+    image,
+    layers,
+    measure,
+    render,
+    resume,
+    settings,
+    signals,
+    video,
+    weights,
+    zoom,
+)
 from dreamvid.errors import DreamError, OptionError, Stopped
 
 DONE, BUG, USER, INTERRUPTED = 0, 1, 2, 3
@@ -22,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for module in (zoom, image, render, resume, layers, settings, measure):
+for module in (zoom, video, image, render, resume, layers, settings, measure):
     app.command()(module.command)
 app.add_typer(weights.app, name="weights")
 

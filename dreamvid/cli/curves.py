@@ -1,57 +1,48 @@
-"""The figures of a clip as curves over time, for `dreamvid measure --plot`."""
+"""Figures of a clip as curves over time, for `dreamvid measure --plot`."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-    from dreamvid.measure import FrameFigures
+    from dreamvid.cli.figures import Report
 
-# A strip for each of these, one below another, over one axis of time.
-STRIPS: dict[str, dict[str, str]] = {
-    "brightness (levels)": {"mean luma": "brightness"},
-    "contrast (levels)": {"deviation of luma": "contrast"},
-    "colour (levels)": {"mean Cb": "cb", "mean Cr": "cr"},
-    "detail (levels squared)": {"variance above 0.25 cycles a pixel": "high_frequency"},
-    "clipped (%)": {"values at 0 or 255": "clipped"},
-    "likeness (dB)": {"to the frame before": "neighbour_psnr", "to the first": "first_psnr"},
-    "objective": {"half the mean square of the layer": "objective"},
-}
-BLUE, ORANGE, BLACK, GREY, PALE = "#1f5fa8", "#cb541e", "#333333", "#8a8a8a", "#e4e4e4"
+INKS = "#1f5fa8", "#cb541e", "#3d8b3d"
+BLACK, GREY, PALE = "#333333", "#8a8a8a", "#e4e4e4"
 FINE = 3
 """Drawn this many times larger, then shrunk, since Pillow draws hard edges."""
 WIDTH, STRIP, GAP, LEFT, RIGHT, TOP, BOTTOM = (FINE * n for n in (960, 84, 34, 70, 24, 68, 44))
 
 
-def draw_curves(measured: Sequence["FrameFigures"], reference: int, title: str) -> "Image.Image":
+def draw_curves(report: "Report") -> "Image.Image":
     """Curves of all figures over time on white, the reference frame marked."""
     from PIL import Image, ImageDraw, ImageFont
 
-    strips = []
-    for name, names in STRIPS.items():
-        curves = {label: [getattr(f, field) for f in measured] for label, field in names.items()}
-        if any(_known(value) for values in curves.values() for value in values):
-            strips.append((name, curves))
+    strips = [
+        (name, curves)
+        for name, curves in report.strips.items()
+        if any(_known(value) for values in curves.values() for value in values)
+    ]
     height = TOP + len(strips) * (STRIP + GAP) - GAP + BOTTOM
     picture = Image.new("RGB", (WIDTH, height), "white")
     draw = ImageDraw.Draw(picture)
     draw.font = ImageFont.load_default(12 * FINE)
-    last = max(len(measured) - 1, 1)
+    last = max(report.count - 1, 1)
 
     def x_of(frame: float) -> float:
         return LEFT + frame / last * (WIDTH - LEFT - RIGHT)
 
     for number, (name, curves) in enumerate(strips):
         top = TOP + number * (STRIP + GAP)
-        draw.line([x_of(reference), top, x_of(reference), top + STRIP], GREY, FINE)
+        draw.line([x_of(report.reference), top, x_of(report.reference), top + STRIP], GREY, FINE)
         _draw_strip(draw, name, curves, top, x_of)
-    draw.text((LEFT, 12 * FINE), title, BLACK, ImageFont.load_default(15 * FINE))
+    draw.text((LEFT, 12 * FINE), report.title, BLACK, ImageFont.load_default(15 * FINE))
     step = max(nice(last / 10), 1)
     for frame in range(0, last + 1, int(step)):
         draw.text((x_of(frame), height - BOTTOM + 5 * FINE), str(frame), BLACK, anchor="ma")
-    under = f"frame (grey: {reference}, the reference)"
+    under = f"frame (grey: {report.reference}, the reference)"
     draw.text((x_of(last / 2), height - 4 * FINE), under, BLACK, anchor="md")
     return picture.resize((WIDTH // FINE, height // FINE), Image.Resampling.BOX)
 
@@ -78,7 +69,9 @@ def _draw_strip(
         draw.text((LEFT - 6 * FINE, y), f"{tick * step:.6g}", BLACK, anchor="rm")
     draw.text((LEFT, top - 5 * FINE), name, BLACK, anchor="ls")
     right = WIDTH - RIGHT
-    for (label, values), ink in reversed(list(zip(curves.items(), (BLUE, ORANGE), strict=False))):
+    for (label, values), ink in reversed(list(zip(curves.items(), INKS, strict=False))):
+        if not any(map(_known, values)):
+            continue
         draw.text((right, top - 5 * FINE), label, ink, anchor="rs")
         right -= draw.textlength(label) + 16 * FINE
         run: list[tuple[float, float]] = []

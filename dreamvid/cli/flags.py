@@ -32,19 +32,23 @@ def output(help: str) -> Any:
 
 
 def with_options(
-    preset: Recipe, defaults: bool = True
+    *presets: Recipe, defaults: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command one flag for each option of a recipe.
 
     Args:
-      preset: The recipe whose options they are.
+      presets: The recipes whose options they are; where two have one of the same name, it is
+        written down as the first one's.
       defaults: Whether --help shows what the preset says.
 
     Returns:
       A decorator for a command whose first parameter is what the user wrote, for `Recipe.change`:
       "ascent.rate" and the like -> text.
     """
-    flags = {p.name: (key, p) for key, p in _flags(preset, defaults)}
+    flags: dict[str, tuple[str, inspect.Parameter]] = {}
+    for preset in presets:
+        for key, parameter in _flags(preset, defaults):
+            flags.setdefault(parameter.name, (key, parameter))
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)

@@ -8,6 +8,7 @@ import numpy as np
 
 from dreamvid.ascent import octave_sizes, smallest_octave, take_step
 from dreamvid.fields import flag
+from dreamvid.following import steps_of
 from dreamvid.media.sinks import ffmpeg_line
 from dreamvid.objectives import Layer
 from dreamvid.plan import Plan, part_name
@@ -20,6 +21,8 @@ _EFFICIENCY = {"cpu": 0.35}
 """The ascent's speed over that of a large matrix product: measured on a CPU, guessed elsewhere."""
 _COMPILE_SECONDS = 5.0
 """An octave's, measured on two cores."""
+_EVERY = 10
+"""A film's time is forecast from every tenth picture."""
 _FOREVER = 10_000
 """Ticks of an endless clip that are drawn."""
 
@@ -42,6 +45,7 @@ def forecast(plan: Plan) -> str:
     else:
         length = f"{recipe.clip.frames}, {recipe.clip.frames / fps:.2f} s at {fps:g} a second"
     lines.append(f"frames    {length}; {plan.size} pixels")
+    lines += _film_lines(plan)
     if keys is not None and keys != recipe.clip.frames:
         lines.append(f"dreams    {keys}")
     if plan.model:
@@ -62,12 +66,22 @@ def forecast(plan: Plan) -> str:
     else:
         a_frame, compiling = _seconds(plan, flops)
         total = "" if keys is None else f" and {_clock(keys * a_frame)} for all"
+        if plan.film:
+            a_frame, total = _following_seconds(plan, a_frame)
         lines.append(
             f"time      about {a_frame:.2f} s a dream{total}, {compiling:.0f} s to compile"
         )
-    if line := ffmpeg_line(plan.output, plan.size, recipe.clip.fps, recipe.output, plan.sound):
+    if line := ffmpeg_line(plan.output, plan.showing(), recipe.output):
         lines.append(f"encoding  {line}")
     return "\n".join(lines)
+
+
+def _film_lines(plan: Plan) -> list[str]:
+    film = plan.film
+    if film is None:
+        return []
+    cuts = ", ".join(f"{cut} ({float(film.times[cut]):.2f} s)" for cut in film.cuts)
+    return [f"cuts      {cuts or 'none'}", *(f"film      {note}" for note in plan.notes)]
 
 
 def _key_frames(plan: Plan) -> int:
@@ -137,6 +151,17 @@ def _seconds(plan: Plan, flops: float) -> tuple[float, float]:
     speed = 2.0 * size**3 / best * _EFFICIENCY.get(jax.default_backend(), 0.3)
     octaves = plan.timeline.moment(0).ascent.octaves
     return flops / speed, octaves * _COMPILE_SECONDS
+
+
+def _following_seconds(plan: Plan, a_frame: float) -> tuple[float, str]:
+    """Of a picture that follows another, and of the film, told."""
+    assert plan.film
+    moments = [plan.timeline.moment(index) for index in range(0, plan.film.count, _EVERY)]
+    shares = [steps_of(m.ascent.steps, m.coherence) / max(m.ascent.steps, 1) for m in moments]
+    shots = len(plan.film.cuts) + 1
+    share = sum(shares) / len(shares)
+    total = (shots + share * (plan.film.count - shots)) * a_frame
+    return share * a_frame, f" and {_clock(total)} for all"
 
 
 def _clock(seconds: float) -> str:

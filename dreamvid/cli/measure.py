@@ -1,21 +1,19 @@
 """dreamvid measure: figures of a clip, as a table, JSON or curves."""
 
-import json
-import math
-from collections.abc import Sequence
+import itertools
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dreamvid.cli import signals
-from dreamvid.cli.curves import draw_curves, nice
+from dreamvid.cli import beside, signals
+from dreamvid.cli.curves import draw_curves
+from dreamvid.cli.figures import Report, length, rows, save_plot, score_of, to_json
+from dreamvid.errors import OptionError
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from dreamvid.measure import FrameFigures, Summary
+    from dreamvid.measure import Summary
 
 Clip = Annotated[
     Path,
@@ -48,11 +46,37 @@ Network = Annotated[
 Plot = Annotated[
     Path | None, typer.Option(metavar="FILE.png", help="Draw the figures over time, as a picture.")
 ]
+Source = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="IN",
+        help="The film that the clip was dreamed from: measure how the dream sticks to it.",
+        show_default="measure the clip alone",
+    ),
+]
+Ceiling = Annotated[
+    bool,
+    typer.Option(
+        "--ceiling", help="With --source: dream its pictures each by itself too, which is slow."
+    ),
+]
+Flow = Annotated[
+    Literal["dis", "farneback"] | None,
+    typer.Option(help="With --source: how what moves is followed.", show_default="dis"),
+]
+Frames = Annotated[
+    int | None,
+    typer.Option(help="Measure so many frames, the first ones.", min=1, show_default="all"),
+]
 
 
 def command(
     clip: Clip,
     *,
+    source: Source = None,
+    ceiling: Ceiling = False,
+    flow: Flow = None,
+    frames: Frames = None,
     reference: Reference = None,
     objective: Objective = False,
     layer: Layer = None,
@@ -63,50 +87,29 @@ def command(
         bool, typer.Option("--overwrite", help="Replace an existing picture.")
     ] = False,
 ) -> None:
-    """Measure a clip: drift of brightness and colour, sharpness, clipping, how well it loops."""
-    from dreamvid.measure import choose_reference, figures, layer_score, summary
-    from dreamvid.media.clips import first_file, rate, read_frames
+    """Measure a clip: drift of brightness and colour, sharpness, clipping, how well it loops.
+
+    With --source: does the dream stick to what moves in the film that it was dreamed from?
+    """
     from dreamvid.media.stills import FORMATS
     from dreamvid.media.target import check_target
 
+    if source is None and (ceiling or flow):
+        given = "--ceiling" if ceiling else "--flow"
+        raise OptionError(given, "needs the film that the clip was dreamed from: add --source")
     if plot:
         check_target(plot, FORMATS, overwrite)
-    network, layers = model or "auto", [layer] if layer else []
-    if objective:
-        from dreamvid.errors import OptionError
-        from dreamvid.media.probe import read_settings
-        from dreamvid.recipe import AUTO, parse_recipe
-
-        settings = read_settings(first_file(clip))
-        own = parse_recipe(settings, clip.absolute().parent)
-        network, layers = model or own.network, layers or list(own.layers)
-        if layers == [AUTO]:
-            raise OptionError("--objective", f"finds none: {clip} was not dreamed, only moved")
-        if model is None:
-            _check_same(network, settings, clip)
-    score = None
-    if layers:
-        from dreamvid.checkpoints import store
-
-        network = store.resolve(network)
-        score = layer_score(store.load(network), layers)
-    measured = []
-    for figure in figures(read_frames(clip), score):
-        signals.check()
-        measured.append(figure)
-    summed = summary(measured, choose_reference(len(measured), reference))
-    fps = rate(clip)
-    about = {"clip": str(clip), "fps": None if fps is None else str(fps)}
-    about |= {"model": network if layers else None, "layers": layers}
+    if source is None:
+        report = _alone(clip, frames, reference, objective, layer, model)
+    else:
+        wanted = beside.Wanted(flow or "dis", ceiling, frames, reference, objective, layer, model)
+        report = beside.measure(clip, source, wanted)
     if plot:
-        title = f"{clip.name}: {_length(summed, fps)}"
-        _write(plot, draw_curves(measured, summed.reference, title), about, overwrite)
+        save_plot(plot, draw_curves(report), report.about, overwrite)
     if as_json:
-        frames = [asdict(figure) for figure in measured]
-        print(json.dumps(_plain(about | {"summary": asdict(summed), "frames": frames}), indent=2))
+        print(to_json(report.about | report.figures))
         return
-    print(f"{clip}: {_length(summed, fps)}", *_summary_lines(summed), "", sep="\n")
-    print(*_rows(measured), sep="\n")
+    print(*report.lines, sep="\n")
     if plot:
         print(plot)
 
@@ -114,32 +117,41 @@ def command(
 command.__name__ = "measure"
 
 
-def _check_same(network: str, settings: str, clip: Path) -> None:
-    """Refuses a network that is not the one that a clip was dreamed with."""
-    from dreamvid.checkpoints.store import digest
-    from dreamvid.errors import WeightsError
-    from dreamvid.plan import NETWORK_DIGEST
+def _alone(
+    clip: Path,
+    count: int | None,
+    reference: int | None,
+    objective: bool,
+    layer: str | None,
+    model: str | None,
+) -> Report:
+    """Measures a clip by itself."""
+    from dreamvid.measure import choose_reference, figures, summary
+    from dreamvid.media.clips import first_file, rate, read_frames
+    from dreamvid.media.probe import read_settings
 
-    told = [line for line in settings.splitlines() if line.startswith(f"# {NETWORK_DIGEST}: ")]
-    if told and not told[0].endswith((f": {digest(network)}", ": none")):
-        raise WeightsError(
-            f"{network} is no longer the network that {clip} was dreamed with: to measure with it "
-            "all the same, add --model"
-        )
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: it knows no infinity, so that of two equal pictures is "inf"."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _length(summed: "Summary", fps: Any) -> str:
-    seconds = "" if fps is None else f", {float(summed.frames / fps):.2f} s"
-    return f"{summed.frames} frame{'s' if summed.frames != 1 else ''}{seconds}"
+    settings = read_settings(first_file(clip)) if objective else None
+    score, about = score_of(clip, settings, layer, model)
+    if objective and score is None:
+        raise OptionError("--objective", f"finds none: {clip} was not dreamed, only moved")
+    measured = []
+    for figure in figures(itertools.islice(read_frames(clip), count), score):
+        signals.check()
+        measured.append(figure)
+    summed = summary(measured, choose_reference(len(measured), reference))
+    fps = rate(clip)
+    long = length(len(measured), fps)
+    return Report(
+        title=f"{clip.name}: {long}",
+        about={"clip": str(clip), "fps": None if fps is None else str(fps), **about},
+        figures={"summary": asdict(summed), "frames": [asdict(figure) for figure in measured]},
+        lines=[f"{clip}: {long}", *_summary_lines(summed), "", *rows(COLUMNS, measured)],
+        strips={
+            name: {label: [getattr(f, field) for f in measured] for label, field in curves.items()}
+            for name, curves in STRIPS.items()
+        },
+        reference=summed.reference,
+    )
 
 
 def _summary_lines(summed: "Summary") -> list[str]:
@@ -177,28 +189,13 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "to first": ("first_psnr", ".2f"),
     "objective": ("objective", ".5g"),
 }
-
-
-def _rows(measured: Sequence["FrameFigures"]) -> list[str]:
-    """A table of about a dozen frames, the first and last among them."""
-    step = int(max(nice(len(measured) / 12), 1))
-    shown = [f for f in measured if f.index % step == 0 or f is measured[-1]]
-    lines = ["  ".join(f"{heading:>8}" for heading in COLUMNS)]
-    for figure in shown:
-        cells = []
-        for heading, (name, form) in COLUMNS.items():
-            value = getattr(figure, name)
-            cells.append(f"{'-' if value is None else format(value, form):>{max(8, len(heading))}}")
-        lines.append("  ".join(cells))
-    return lines
-
-
-def _write(path: Path, picture: "Image.Image", settings: dict[str, Any], overwrite: bool) -> None:
-    import numpy as np
-
-    from dreamvid import __version__
-    from dreamvid.media.stills import Picture, write_picture
-
-    pixels = np.asarray(picture, np.float32) / 255
-    text = json.dumps({"dreamvid": __version__} | settings)
-    write_picture(path, Picture(pixels), text, overwrite)
+# A strip for each of these, one below another: label -> figure.
+STRIPS: dict[str, dict[str, str]] = {
+    "brightness (levels)": {"mean luma": "brightness"},
+    "contrast (levels)": {"deviation of luma": "contrast"},
+    "colour (levels)": {"mean Cb": "cb", "mean Cr": "cr"},
+    "detail (levels squared)": {"variance above 0.25 cycles a pixel": "high_frequency"},
+    "clipped (%)": {"values at 0 or 255": "clipped"},
+    "likeness (dB)": {"to the frame before": "neighbour_psnr", "to the first": "first_psnr"},
+    "objective": {"half the mean square of the layer": "objective"},
+}

@@ -114,6 +114,18 @@ class Progress(Display):
         return f", {rate:.2f} frames/s, {left // 60}:{left % 60:02d} left"
 
 
+class Survey(Display):
+    """Shows how a film is looked through; says nothing where there is none."""
+
+    def looked(self, count: int) -> None:
+        """So many pictures have been looked through."""
+        signals.check()
+        if not self.began:
+            self.start("looking through the film", None, 0)
+        self.done = count
+        self.show(f"looked through {count} pictures")
+
+
 def _on_a_terminal() -> bool:
     return sys.stderr.isatty()
 

@@ -9,19 +9,29 @@ import typer
 from dreamvid.cli.flags import DryRun, Keep, MotionOnly, Overwrite, with_options
 from dreamvid.cli.work import make
 from dreamvid.errors import OptionError
-from dreamvid.recipe import ZOOM, Recipe, find_recipe, flag_of, read_recipe, shipped_recipes
+from dreamvid.recipe import (
+    VIDEO,
+    ZOOM,
+    Recipe,
+    find_recipe,
+    flag_of,
+    read_recipe,
+    shipped_recipes,
+)
 
 
-@with_options(ZOOM, defaults=False)
+@with_options(ZOOM, VIDEO, defaults=False)
 def command(
     flags: dict[str, str],
     recipe: Annotated[
         str | None,
         typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe."),
     ] = None,
-    picture: Annotated[
+    source: Annotated[
         Path | None,
-        typer.Argument(metavar="IMAGE", help="Where to begin.", show_default="the recipe's"),
+        typer.Argument(
+            metavar="IN", help="Picture to begin with, or film.", show_default="the recipe's"
+        ),
     ] = None,
     *,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to make.")] = None,
@@ -37,7 +47,7 @@ def command(
         bool, typer.Option("--list", help="List the recipes that ship with dreamvid.")
     ] = False,
 ) -> None:
-    """Render a recipe: every option of zoom or image in one TOML file.
+    """Render a recipe: every option of zoom, video or image in one TOML file.
 
     Flags go before --set, that before the recipe: dreamvid render circus -o out.mp4 --frames 300
     """
@@ -57,9 +67,9 @@ def command(
     if "kind" in values:
         raise OptionError("--set kind", "cannot change what a recipe makes: write another recipe")
     made = read_recipe(find_recipe(recipe)).change(_from_here(values))
-    made = made.change(_from_here(flags), flag_of)
-    if picture is not None:
-        made = dataclasses.replace(made, source=str(picture.absolute()))
+    made = made.change({made.own(key): text for key, text in _from_here(flags).items()}, flag_of)
+    if source is not None:
+        made = dataclasses.replace(made, source=str(source.absolute()))
     if output is None:
         if not dry_run:
             raise OptionError("--output", "is missing: name the file to make, such as -o out.mp4")
@@ -70,7 +80,7 @@ def command(
 
 def _from_here(values: dict[str, str]) -> dict[str, str]:
     """Names of files in what was written here start from here, not from the recipe's folder."""
-    named = {"source", "clip.audio", "general.model"}
+    named = {"source", "clip.audio", "footage.mask", "general.model"}
     return {
         key: str(Path(text).absolute()) if key in named and Path(text).exists() else text
         for key, text in values.items()

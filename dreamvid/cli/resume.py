@@ -19,11 +19,13 @@ def command(
     keep: Keep = False,
 ) -> None:
     """Go on with a render that was stopped, from the last frame that is safe."""
+    from dreamvid.cli.progress import Survey
     from dreamvid.cli.work import run
     from dreamvid.plan import plan_of
     from dreamvid.render import finish_clip, render_clip
 
-    plan = plan_of(folder, dreaming=not finish)
+    with Survey() as survey:
+        plan = plan_of(folder, dreaming=not finish, watch=survey.looked)
     if finish:
         run(lambda watcher: finish_clip(plan, watcher))
     else:

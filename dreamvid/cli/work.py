@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dreamvid.cli import signals
-from dreamvid.cli.progress import Progress
+from dreamvid.cli.progress import Progress, Survey, say
 from dreamvid.errors import OptionError, Stopped
 from dreamvid.recipe import Recipe
 
@@ -31,12 +31,15 @@ def make(
         with Progress() as progress:
             render_still(still, progress)
         return
-    plan = plan_clip(recipe, output, overwrite, motion_only)
+    with Survey() as survey:
+        plan = plan_clip(recipe, output, overwrite, motion_only, watch=survey.looked)
     if dry_run:
         from dreamvid.cli.forecast import forecast
 
         print(forecast(plan))
         return
+    for note in plan.notes:
+        say(note)
     run(lambda watcher: render_clip(plan, watcher, keep))
 
 

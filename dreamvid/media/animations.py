@@ -4,7 +4,6 @@ import contextlib
 import shutil
 import struct
 import subprocess
-from fractions import Fraction
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -13,9 +12,10 @@ import numpy as np
 from dreamvid.errors import MediaError
 from dreamvid.media.codecs import Encoding
 from dreamvid.media.exif import pack
-from dreamvid.media.ffmpeg import Ffmpeg, check_count
+from dreamvid.media.ffmpeg import Ffmpeg, check_count, timing
 from dreamvid.media.segments import SegmentWriter
 from dreamvid.media.target import writing
+from dreamvid.media.timed import TimedWriter
 
 
 class GifSink:
@@ -30,7 +30,11 @@ class GifSink:
         self._frames = path.with_suffix(".frames.mkv")
         self._bare = path.with_suffix(".bare.gif")
         assert encoding.size
-        self._writer = SegmentWriter(self._frames, encoding.size, encoding.fps, 8)
+        self._writer = (
+            TimedWriter(self._frames, encoding)
+            if encoding.times
+            else SegmentWriter(self._frames, encoding.size, encoding.fps, 8)
+        )
         self._runs: list[Ffmpeg] = []
         self._written = 0
 
@@ -42,7 +46,7 @@ class GifSink:
     def close(self) -> None:
         """Finds the colours, draws with them and checks the frame count: see `Sink`."""
         self._writer.close()
-        palette, drawing = gif_commands(self._bare, self._frames, self._encoding.fps)
+        palette, drawing = gif_commands(self._bare, self._frames, self._encoding)
         self._runs.append(Ffmpeg(palette, stdout=subprocess.PIPE))
         self._runs.append(Ffmpeg(drawing, stdin=self._runs[0].process.stdout))
         for run in self._runs:
@@ -61,14 +65,16 @@ class GifSink:
             scratch.unlink(missing_ok=True)
 
 
-def gif_commands(path: Path, frames: Path, fps: Fraction) -> tuple[list[str], list[str]]:
+def gif_commands(path: Path, frames: Path, encoding: Encoding) -> tuple[list[str], list[str]]:
     """What ffmpeg is told to find a clip's colours, and, with these piped in, to draw it."""
-    clip = ["-r", str(fps), "-i", str(frames.absolute())]
+    rate = [] if encoding.times else ["-r", str(encoding.fps)]
+    clip = [*rate, "-i", str(frames.absolute())]
     raw = ["-f", "rawvideo", "-pix_fmt", "bgra"]
     palette = [*clip, "-vf", "palettegen=reserve_transparent=0", *raw, "pipe:1"]
     drawing = [*raw, "-s", "16x16", "-i", "pipe:0", *clip, "-filter_complex", "[1][0]paletteuse"]
     # Each frame's time is rounded to the GIF's clock on its own, so that the sum never drifts.
-    return palette, [*drawing, "-fps_mode", "passthrough", "-loop", "0", str(path.absolute())]
+    drawing += timing(encoding) or ["-fps_mode", "passthrough"]
+    return palette, [*drawing, "-loop", "0", str(path.absolute())]
 
 
 def _comment(bare: Path, path: Path, text: str) -> None:
@@ -113,9 +119,8 @@ class WebpSink:
     def write(self, frame: np.ndarray) -> None:
         """Encodes a frame: see `Sink`."""
         still = iio.imwrite("<bytes>", frame, plugin="pillow", extension=".webp", quality=90)
-        start, end = (
-            round(1000 * count / self._encoding.fps) for count in (self._written, self._written + 1)
-        )  # of the whole clip, so that the sum never drifts
+        ends = (self._encoding.shown(self._written + k) for k in (0, 1))
+        start, end = (round(1000 * time) for time in ends)  # of the whole clip: no sum drifts
         # At the corner, unblended, and left standing.
         place = bytes(6) + self._sides + _three(end - start) + b"\x02"
         self._put(_chunk(b"ANMF", place + still[12:]))  # without its own header

@@ -1,5 +1,6 @@
 """What clips can be encoded with, and how the user's choices become one encoding."""
 
+import itertools
 import re
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import numpy as np
 
 from dreamvid.errors import MediaError
 from dreamvid.fields import Size
+from dreamvid.media.tracks import Sound, Tracks
 from dreamvid.options import LARGEST_SIDE, Output
 from dreamvid.registry import unknown_name
 
@@ -93,7 +95,7 @@ class Sink(Protocol):
     """Takes the frames of a clip, in order."""
 
     def write(self, frame: np.ndarray) -> None:
-        """Adds a frame: (height, width, 3), RGB, uint8 or uint16 as `depth_of` says.
+        """Adds a frame: (height, width, 3), RGB, uint8 or uint16 as `Encoding.depth` says.
 
         Raises:
           MediaError: It cannot be written.
@@ -114,16 +116,6 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True)
-class Sound:
-    """How a kind of file keeps sound."""
-
-    encoder: tuple[str, ...]
-    """ffmpeg's encoder of sound and its arguments."""
-    copied: tuple[str, ...] = ()
-    """Codecs that the file takes as they are."""
-
-
-@dataclass(frozen=True)
 class Format:
     """A kind of output file."""
 
@@ -134,6 +126,8 @@ class Format:
     """What ffmpeg is told of the file."""
     sound: Sound | None = None
     """None where it is silent."""
+    keeps_aspect: bool = False
+    """Whether its pixels may be other than square."""
     fastest: int = 1000
     """Frames a second; players slow down what is faster."""
     largest_side: int = LARGEST_SIDE
@@ -142,8 +136,37 @@ class Format:
     """Whether the frames are files of their own."""
 
 
-@dataclass(frozen=True)
-class Encoding:
+@dataclass(frozen=True, kw_only=True)
+class Showing:
+    """How the pictures of a clip are shown, and what goes along with them."""
+
+    fps: Fraction
+    """Pictures a second; where `times` are given on average, so that the last one ends at
+    len(times) / fps."""
+    size: Size | None = None
+    """Of the pictures; None where it is not known yet."""
+    times: tuple[Fraction, ...] | None = None
+    """When each picture is shown, in seconds from the first on: exact to a microsecond, or to the
+    format's clock (.mkv and .webm ms, .gif 1/100 s; a sequence has none); None where the rate is
+    constant."""
+    aspect: Fraction = Fraction(1)
+    """Width of a pixel over its height."""
+    sound: Path | None = None
+    """A file whose first sound the clip has, cut to its length."""
+    tracks: Tracks | None = None
+    """What goes along from a film, as far as the format has room for it; no `sound` then."""
+
+    def shown(self, index: int) -> Fraction:
+        """When a picture is shown, in seconds; that after the last one, when the clip ends."""
+        times = self.times or ()
+        if index < len(times):
+            return times[index]
+        last = times[-1] if times else Fraction(-1)
+        return index / self.fps if index / self.fps > last else last + 1 / self.fps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding(Showing):
     """All that is known of a clip before its first frame."""
 
     output: Path
@@ -153,10 +176,7 @@ class Encoding:
     pix_fmt: str
     crf: int | None
     preset: str
-    fps: Fraction
-    size: Size | None = None
     settings: str = ""
-    sound: Path | None = None
 
     @property
     def pixels(self) -> av.VideoFormat:
@@ -164,12 +184,17 @@ class Encoding:
         return av.VideoFormat(self.pix_fmt)
 
     @property
+    def steps(self) -> tuple[int, int]:
+        """Of how many pixels a width and a height have to be multiples."""
+        return 16 // self.pixels.chroma_width(16), 16 // self.pixels.chroma_height(16)
+
+    @property
     def depth(self) -> int:
         """Bits of a channel that is handed over: 8, or 16 where more than 8 are kept."""
         return 16 if max(part.bits for part in self.pixels.components) > 8 else 8
 
 
-def choose(path: Path, form: Format, fps: Fraction, output: Output) -> Encoding:
+def choose(path: Path, form: Format, showing: Showing, output: Output) -> Encoding:
     """Turns the user's choices into an encoding.
 
     Raises:
@@ -195,13 +220,13 @@ def choose(path: Path, form: Format, fps: Fraction, output: Output) -> Encoding:
         raise unknown_name("preset", output.preset, codec.presets, see, name)
     _check_pixels(codec, output.pix_fmt)
     return Encoding(
+        **vars(showing),
         output=path,
         format=form,
         codec=codec,
         pix_fmt=output.pix_fmt or codec.pix_fmt,
         crf=codec.crf and (codec.crf[1] if output.crf is None else output.crf),
         preset=output.preset or codec.preset,
-        fps=fps,
     )
 
 
@@ -227,13 +252,23 @@ def check_shape(encoding: Encoding) -> None:
             f"{encoding.fps} frames a second are too many for {name}: "
             f"choose --fps {form.fastest} or less, or a .mp4"
         )
+    spans = itertools.pairwise(encoding.times or ())
+    if any(later - earlier < Fraction(1, form.fastest) for earlier, later in spans):
+        raise MediaError(
+            f"some frames follow sooner than {name} can show them: "
+            f"choose --fps {form.fastest} or less, or a .mp4"
+        )
+    if encoding.aspect != 1 and not form.keeps_aspect:
+        raise MediaError(
+            f"{name} files have square pixels, not {encoding.aspect} as wide as high: "
+            "choose another size, or a .mp4"
+        )
     if encoding.size:
         _check_size(encoding.size, encoding)
 
 
 def _check_size(size: Size, encoding: Encoding) -> None:
-    codec, pixels = encoding.codec, encoding.pixels
-    across, down = 16 // pixels.chroma_width(16), 16 // pixels.chroma_height(16)
+    codec, (across, down) = encoding.codec, encoding.steps
     fitting = Size(size.width // across * across, size.height // down * down)
     if fitting != size:
         raise MediaError(

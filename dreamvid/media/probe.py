@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 
 from dreamvid.errors import MediaError
 from dreamvid.media import exif, stills
-from dreamvid.media.target import frames_at
+from dreamvid.media.numbered import frames_at
 from dreamvid.paths import what_is_at
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dreamvid.errors import MediaError
 from dreamvid.files import publish
+from dreamvid.media.numbered import frames_at, is_pattern
 from dreamvid.paths import what_is_at
 
 
@@ -109,9 +110,6 @@ def writing(path: Path) -> Iterator[None]:
         raise MediaError(f"output {path} cannot be written: {error.strerror}") from None
 
 
-_PATTERN = re.compile(r"(?P<head>[^%]*)%(0[1-9])?d(?P<tail>[^%]*)")
-
-
 def check_sequence(path: Path, overwrite: bool) -> None:
     """Refuses frames that are files of their own where they could not be written.
 
@@ -122,27 +120,13 @@ def check_sequence(path: Path, overwrite: bool) -> None:
     Raises:
       MediaError: The name has no such place, or a frame exists and may not be replaced.
     """
-    if not _PATTERN.fullmatch(path.name):
+    if not is_pattern(path):
         stem = re.sub(r"%[0-9]*d?", "", path.stem).rstrip("-") or "frame"
         example = path.with_name(f"{stem}-%05d{path.suffix}").name
         places = "no one place" if "%" in path.stem else "no place"
         raise MediaError(f"output {path} has {places} for a frame's number: name it as {example}")
     if (old := frames_at(path)) and not overwrite:
         raise MediaError(f"output {old[0]} exists: add --overwrite, or choose another name")
-
-
-def frames_at(path: Path) -> list[Path]:
-    """The files that a sequence's name stands for, the first in front; none of another name."""
-    place = _PATTERN.fullmatch(path.name)
-    if not place or not path.parent.is_dir():
-        return []
-    form = re.compile(rf"{re.escape(place['head'])}([0-9]+){re.escape(place['tail'])}")
-    found = {
-        int(digits[1]): entry
-        for entry in path.parent.iterdir()
-        if (digits := form.fullmatch(entry.name)) and path.name % int(digits[1]) == entry.name
-    }
-    return [found[number] for number in sorted(found)]
 
 
 @contextlib.contextmanager

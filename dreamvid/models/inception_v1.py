@@ -82,7 +82,11 @@ class InceptionV1(Network):
     """The stem, nine blocks of four branches each, and the classifier."""
 
     # The still's is that of the 2015 program.
-    FAVOURITES: ClassVar[dict[str, str]] = {"image": "mixed4c", "zoom": "mixed4e"}
+    FAVOURITES: ClassVar[dict[str, str]] = {
+        "image": "mixed4c",
+        "zoom": "mixed4e",
+        "video": "mixed4c",
+    }
 
     @staticmethod
     def nodes(spec: ModelSpec) -> tuple[Node, ...]:

@@ -166,7 +166,11 @@ class InceptionV3(Network):
     """The stem, eleven blocks, and the classifier; batch norms are folded into the kernels."""
 
     # The deeper one of those in TensorFlow 2's tutorial.
-    FAVOURITES: ClassVar[dict[str, str]] = {"image": "mixed5", "zoom": "mixed5"}
+    FAVOURITES: ClassVar[dict[str, str]] = {
+        "image": "mixed5",
+        "zoom": "mixed5",
+        "video": "mixed5",
+    }
 
     @staticmethod
     def nodes(spec: ModelSpec) -> tuple[Node, ...]:

@@ -12,12 +12,14 @@ from waves import SIZE, smooth_frames
 from dreamvid.errors import MediaError
 from dreamvid.fields import Size
 from dreamvid.media import codecs
+from dreamvid.media.codecs import Showing
 from dreamvid.media.probe import count_frames, read_settings
 from dreamvid.media.sinks import SINKS, check_output, open_sink
 from dreamvid.media.target import check_target, replacing
 from dreamvid.options import Output
 
 DEFAULT = Output()
+SHOWING = Showing(size=SIZE, fps=Fraction(30))
 
 
 def encode(
@@ -27,7 +29,9 @@ def encode(
     overwrite: bool = False,
     output: Output = DEFAULT,
 ) -> None:
-    with open_sink(path, size, Fraction(30), "# dreamvid", output, overwrite) as sink:
+    with open_sink(
+        path, Showing(size=size, fps=Fraction(30)), "# dreamvid", output, overwrite
+    ) as sink:
         for frame in frames:
             sink.write(frame)
 
@@ -126,7 +130,7 @@ def test_an_interrupted_clip_leaves_what_was_there(
     path.write_text("an older clip")
 
     def interrupted() -> None:
-        with open_sink(path, SIZE, Fraction(30), "", Output(), True) as sink:
+        with open_sink(path, SHOWING, "", Output(), True) as sink:
             sink.write(smooth_frames(1)[0])
             raise failure
 
@@ -143,10 +147,10 @@ def test_a_sequence_appears_whole_or_not_at_all(tmp_path: Path):
     assert sorted(whole) == [f"f-{i:03d}.png" for i in range(5)]
     assert read_settings(path) == read_settings(tmp_path / "f-003.png") == "# dreamvid"
     with pytest.raises(MediaError, match=r"f-000\.png exists: add --overwrite"):
-        check_output(path, SIZE, Fraction(30), Output(), overwrite=False)
+        check_output(path, SHOWING, Output(), overwrite=False)
 
     def interrupted() -> None:
-        with open_sink(path, SIZE, Fraction(30), "", Output(), True) as sink:
+        with open_sink(path, SHOWING, "", Output(), True) as sink:
             sink.write(smooth_frames(2)[1])
             raise KeyboardInterrupt
 
@@ -164,7 +168,7 @@ def test_a_frame_that_appears_meanwhile_is_not_replaced(tmp_path: Path):
     path = tmp_path / "f%d.png"
 
     def late() -> None:
-        with open_sink(path, SIZE, Fraction(30), "", DEFAULT, False) as sink:
+        with open_sink(path, SHOWING, "", DEFAULT, False) as sink:
             for frame in smooth_frames(3):
                 sink.write(frame)
             (tmp_path / "f2.png").write_text("theirs")
@@ -176,7 +180,7 @@ def test_a_frame_that_appears_meanwhile_is_not_replaced(tmp_path: Path):
 
 def test_a_file_without_our_text_says_so(tmp_path: Path):
     path = tmp_path / "clip.mp4"
-    with open_sink(path, SIZE, Fraction(30), "something else", Output(), False) as sink:
+    with open_sink(path, SHOWING, "something else", Output(), False) as sink:
         sink.write(smooth_frames(1)[0])
     with pytest.raises(MediaError, match="carries no settings"):
         read_settings(path)

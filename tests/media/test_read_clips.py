@@ -183,7 +183,7 @@ def test_stills_come_in_the_order_of_their_numbers(tmp_path: Path, pattern: str)
 def test_frames_of_different_sizes_are_refused(tmp_path: Path):
     for number, width in enumerate((64, 64, 32)):
         Image.new("RGB", (width, 48)).save(tmp_path / f"{number}.png")
-    with pytest.raises(MediaError, match=r"frame 2 of .* has 32x48 pixels, the first 64x48"):
+    with pytest.raises(MediaError, match=r"2\.png has 32x48 pixels, the first 64x48"):
         list(read_frames(tmp_path / "%d.png"))
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageSequence
-from waves import SIZE, smooth_frames
+from waves import SIZE, depth_of, smooth_frames
 
 from dreamvid.errors import DreamError, MediaError
 from dreamvid.fields import Size
+from dreamvid.media.codecs import Showing
 from dreamvid.media.probe import count_frames, read_settings
-from dreamvid.media.sinks import SINKS, check_output, depth_of, ffmpeg_line, open_sink
+from dreamvid.media.sinks import SINKS, check_output, ffmpeg_line, open_sink
 from dreamvid.options import Output
 
 SETTINGS = (
@@ -40,10 +41,13 @@ OTHERS = (2.5, 3)
 
 
 def write(path: Path, frames: list[np.ndarray], fps: Fraction = RATE, size: Size = SIZE,
-          sound: Path | None = None, **choices: object) -> Path:  # fmt: skip
+          sound: Path | None = None, times: list[Fraction] | None = None,
+          aspect: Fraction = Fraction(1), **choices: object) -> Path:  # fmt: skip
     output = Output(**choices)  # type: ignore[arg-type]
-    check_output(path, size, fps, output, overwrite=False, sound=sound)
-    with open_sink(path, size, fps, SETTINGS, output, False, sound) as sink:
+    at = None if times is None else tuple(times)
+    showing = Showing(size=size, fps=fps, sound=sound, times=at, aspect=aspect)
+    check_output(path, showing, output, False)
+    with open_sink(path, showing, SETTINGS, output, False) as sink:
         for frame in frames:
             sink.write(frame)
     return path
@@ -173,6 +177,57 @@ def webp_times(path: Path) -> list[int]:
     return times
 
 
+TIMES = [Fraction(ms, 1000) for ms in (0, 40, 120, 150, 333, 400, 480, 500, 700, 731)]
+"""Frames that follow in unequal steps."""
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [case for case in CASES if case[0] != ".png"])
+def test_each_frame_is_shown_at_its_time(tmp_path: Path, suffix: str, codec: str):
+    path = tmp_path / f"clip{suffix}"
+    depth = depth_of(path, Output(codec=codec))
+    frames = smooth_frames(10, depth)
+    write(path, frames, Fraction(10), times=TIMES, codec=codec)
+    for frame, found in zip(frames, decoded(path), strict=True):
+        error = found - frame * (255 / (2**depth - 1))
+        assert np.abs(error).mean() <= BOUNDS.get(codec, OTHERS)[0] + 1e-9
+    if suffix == ".webp":
+        assert webp_times(path) == [round(1000 * time) for time in [*TIMES, Fraction(1)]]
+        return
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base
+        times = [(frame.pts or 0) * stream.time_base for frame in container.decode(stream)]
+        assert container.duration
+        assert abs(container.duration / 1e6 - 1) < 0.011
+    if suffix == ".gif":
+        assert webp_times(path) == [round(100 * time) * 10 for time in [*TIMES, Fraction(1)]]
+    else:
+        assert times == TIMES
+
+
+def test_times_that_no_millisecond_holds_are_exact_in_an_mp4(tmp_path: Path):
+    times = [Fraction(1001 * k, 30000) for k in (0, 1, 3, 4, 9, 10)]
+    path = write(tmp_path / "clip.mp4", smooth_frames(6), Fraction(6), times=times)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base
+        found = [(frame.pts or 0) * stream.time_base for frame in container.decode(stream)]
+    assert found == times
+    alone = write(tmp_path / "one.mp4", smooth_frames(1), Fraction(2), times=[Fraction(0)])
+    assert count_frames(alone) == 1
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in SINKS if SINKS[suffix].keeps_aspect])
+def test_pixels_that_are_not_square_stay_so(tmp_path: Path, suffix: str):
+    path, aspect = tmp_path / f"clip{suffix}", Fraction(11, 8)
+    for times in (None, TIMES[:2]):
+        frames = smooth_frames(2, depth_of(path, Output()))
+        write(path, frames, times=times, aspect=aspect)
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].sample_aspect_ratio == aspect
+        path.unlink()
+
+
 def test_a_gif_loops_for_ever_and_keeps_frames_that_are_alike(tmp_path: Path):
     path = write(tmp_path / "clip.gif", smooth_frames(1) * 5, Fraction(50))
     with Pillow.open(path) as picture:
@@ -279,6 +334,9 @@ REFUSED = [
     ("a.webp", {"size": Size(16384, 16)}, "use 16383x16"),
     ("a.gif", {"fps": Fraction(60)}, "60 frames a second .* choose --fps 50 or less"),
     ("a.webp", {"fps": Fraction(100)}, "choose --fps 90 or less"),
+    ("a.gif", {"times": (Fraction(0), Fraction(1, 99))}, "follow sooner .* choose --fps 50 or"),
+    ("a.gif", {"aspect": Fraction(11, 8)}, "square pixels, not 11/8 as wide"),
+    ("a%d.png", {"aspect": Fraction(11, 8)}, "choose another size, or a .mp4"),
     ("a.gif", {"sound": "long.mp3"}, "cannot have sound"),
     ("a.png", {}, "name it as a-%05d.png"),
     ("a%s.png", {}, "name it as as-%05d.png"),
@@ -297,10 +355,11 @@ def test_what_cannot_be_is_refused_at_once(
         write(sounds / "mute.mp4", smooth_frames(1))
         (sounds / "text.mp3").write_text("hello")
     sound = wishes.pop("sound", None)
-    fps, size = wishes.pop("fps", RATE), wishes.pop("size", SIZE)
-    wanted = sound and sounds / sound
+    names = [name for name in ("fps", "size", "times", "aspect") if name in wishes]
+    shown = {"fps": RATE, "size": SIZE} | {name: wishes.pop(name) for name in names}
+    showing = Showing(**shown, sound=sound and sounds / sound)
     with pytest.raises(DreamError, match=complaint) as caught:
-        check_output(tmp_path / name, size, fps, Output(**wishes), False, wanted)
+        check_output(tmp_path / name, showing, Output(**wishes), False)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -311,14 +370,16 @@ def test_an_encoder_that_ffmpeg_lacks_is_told(tmp_path: Path, monkeypatch: pytes
     fake.chmod(0o755)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(fake))
     with pytest.raises(MediaError, match="has no encoder libx265: choose another --codec"):
-        check_output(tmp_path / "a.mp4", SIZE, RATE, Output(codec="hevc"), False)
-    check_output(tmp_path / "a.webp", SIZE, RATE, Output(), False)  # which does without
+        check_output(tmp_path / "a.mp4", Showing(size=SIZE, fps=RATE), Output(codec="hevc"), False)
+    check_output(
+        tmp_path / "a.webp", Showing(size=SIZE, fps=RATE), Output(), False
+    )  # which does without
 
 
 @pytest.mark.parametrize(("suffix", "codec"), CASES)
 def test_the_line_for_a_shell_works(tmp_path: Path, suffix: str, codec: str):
     path = named(tmp_path, suffix)
-    line = ffmpeg_line(path, SIZE, RATE, Output(codec=codec))
+    line = ffmpeg_line(path, Showing(size=SIZE, fps=RATE), Output(codec=codec))
     if suffix in (".webp", ".png"):
         assert line is None
         return
@@ -338,7 +399,9 @@ def test_the_line_for_a_shell_works(tmp_path: Path, suffix: str, codec: str):
 
 
 def test_the_line_with_sound_is_two(sounds: Path):
-    line = ffmpeg_line(Path("a.mp4"), SIZE, RATE, Output(), sounds / "long.mp3")
+    line = ffmpeg_line(
+        Path("a.mp4"), Showing(size=SIZE, fps=RATE, sound=sounds / "long.mp3"), Output()
+    )
     assert line
     assert line.count(" && ffmpeg ") == 1
     assert "-c:a copy" in line

@@ -1,0 +1,161 @@
+"""Dreamed films: the dream of each picture goes on to the next with what it is attached to.
+
+A dream is a film's picture and what was dreamed into it, o = c + r. The next picture's begins with
+x = c' + share * trust * warp(r, flow), and takes as many steps as what has faded or come into view
+needs. Only what was dreamed is ever resampled, so the film stays sharp.
+Source: Ruder et al. 2016, "Artistic style transfer for videos", for the flow, its trust and the
+looking back further than one picture.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dreamvid import ops
+from dreamvid.ascent import dream, frame_key
+from dreamvid.flow import draw_flow, draw_trust
+from dreamvid.models import Model
+from dreamvid.objectives import of_layers
+from dreamvid.options import Coherence
+from dreamvid.reel import Reel, View
+from dreamvid.timeline import Timeline
+from dreamvid.types import FilmCarry, Frame, Image
+
+MOST = 3.0
+"""The rate is raised so many times at most where a picture shows what was not there before: few
+long steps make static."""
+
+
+def follow(
+    timeline: Timeline, model: Model | None, reel: Reel, carry: FilmCarry | None
+) -> Iterator[tuple[Frame, FilmCarry]]:
+    """The frames of a dreamed film; see `dreamvid.pipeline.frames`."""
+    carry = carry or FilmCarry(-1, (), ())
+    with closing(reel.views(carry.index + 1)) as views:
+        for view in views:
+            if model is None:
+                image, carry = _shown(view, timeline), FilmCarry(view.number, (), ())
+            else:
+                image, carry = _dreamed(view, timeline, model, reel, carry)
+            yield Frame(view.number, image), carry
+
+
+def steps_of(steps: int, coherence: Coherence) -> int:
+    """The steps in each octave of a picture that follows another.
+
+    What fades is dreamed anew, no more and no less, so that the dream neither piles up nor runs
+    out: at least as many of a shot's first `steps` as that takes at the full rate.
+    """
+    anew = math.ceil(round(steps * (1.0 - coherence.coherence), 6))
+    return max(anew, min(coherence.follow_steps, steps))
+
+
+def _shown(view: View, timeline: Timeline) -> Image:
+    """The flow to the picture before, or the mask of where it is trusted."""
+    height, width = view.picture.shape[:2]
+    if timeline.recipe.coherence.show == "flow":
+        flow = view.matches[0].flow if view.matches else np.zeros((height, width, 2), np.float32)
+        return _floats(draw_flow(flow))
+    trust = view.matches[0].trust if view.matches else np.zeros((height, width), np.float32)
+    return _floats(draw_trust(trust))
+
+
+def _dreamed(
+    view: View, timeline: Timeline, model: Model, reel: Reel, carry: FilmCarry
+) -> tuple[Image, FilmCarry]:
+    """A picture's dream as it is shown, and what the next one needs."""
+    number, recipe = view.number, timeline.recipe
+    moment = timeline.moment(number)
+    ascent, coherence = moment.ascent, moment.coherence
+    paints = coherence.blend == "image"
+    share = coherence.coherence if view.matches else 0.0
+    steps = steps_of(ascent.steps, coherence) if view.matches else ascent.steps
+    picture = _floats(view.picture)
+    kept = dict(zip(carry.numbers, carry.dreams, strict=True))
+    prior, weight = _prior(
+        picture,
+        [kept[earlier] for earlier in reel.earlier(number)],
+        [match.flow for match in view.matches],
+        [match.trust for match in view.matches],
+        share,
+        ascent.steps / max(steps, 1),
+        paints,
+    )
+    image = dream(
+        model,
+        prior,
+        of_layers(recipe.layers, timeline.weights(number)),
+        replace(ascent, steps=steps),
+        frame_key(recipe.general.seed, number),
+        weight,
+    )
+    hold = timeline.share(coherence.hold_tone)
+    image, kept[number] = _finished(image, picture, view.mask, hold, coherence.mix, paints)
+    needed = reel.earlier(number + 1)
+    return image, FilmCarry(number, needed, tuple(kept[earlier] for earlier in needed))
+
+
+@jax.jit
+def _floats(picture: jax.Array | np.ndarray) -> Image:
+    """uint8 or uint16 -> float32 in [0, 1]."""
+    return jnp.asarray(picture, jnp.float32) / jnp.iinfo(picture.dtype).max
+
+
+@partial(jax.jit, static_argnames="paints")
+def _prior(
+    picture: Image,
+    dreams: Sequence[Image],
+    flows: Sequence[jax.Array | np.ndarray],
+    trusts: Sequence[jax.Array | np.ndarray],
+    share: jax.Array | float,
+    gain: jax.Array | float,
+    paints: bool,
+) -> tuple[Image, jax.Array]:
+    """What goes into a dream, and how hard each place of it is dreamed.
+
+    Args:
+      picture: The film's, (h, w, 3).
+      dreams: What goes on from earlier pictures, the first choice in front.
+      flows: To each of those, (h, w, 2).
+      trusts: In each of those, (h, w).
+      share: Of what goes on.
+      gain: The rate where nothing goes on, over the recipe's.
+      paints: Whether whole pictures go on, rather than what was dreamed into them.
+    """
+    height, width = picture.shape[:2]
+    unknown = jnp.ones((height, width, 1))
+    carried = jnp.zeros_like(picture)
+    for index, (earlier, flow, trust) in enumerate(zip(dreams, flows, trusts, strict=True)):
+        seen = ops.places(height, width) + flow
+        # Exact where it happens again and again; what comes back after a while does so once.
+        moved = ops.warp(earlier, seen) if index == 0 else ops.warp_bilinear(earlier, seen)
+        known = unknown * trust[..., None]
+        carried += known * moved
+        unknown -= known
+    fresh = 1.0 - share * (1.0 - unknown)
+    prior = (fresh if paints else 1.0) * picture + share * carried
+    return jnp.clip(prior, 0.0, 1.0), jnp.minimum(gain * fresh, MOST)
+
+
+@partial(jax.jit, static_argnames="paints")
+def _finished(
+    image: Image,
+    picture: Image,
+    mask: jax.Array | np.ndarray | None,
+    hold: jax.Array | float,
+    mix: jax.Array | float,
+    paints: bool,
+) -> tuple[Image, Image]:
+    """A dream as it is shown, and what goes on to the next picture."""
+    image = jnp.clip(ops.match_tone_of_areas(image, picture, hold), 0.0, 1.0)
+    dreamed = image - picture
+    if mask is not None:
+        dreamed = jnp.asarray(mask)[..., None] * dreamed
+    shown = jnp.clip(picture + mix * dreamed, 0.0, 1.0)
+    return shown, picture + dreamed if paints else dreamed
