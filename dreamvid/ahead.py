@@ -19,7 +19,8 @@ def ahead(
       items: Drawn one after the other, on a thread of their own.
       work: Done on `threads` threads.
       threads: How many, at least 1.
-      depth: Items that are waited for at a time, at least 1: no more are in memory.
+      depth: Items that are waited for at a time, at least 1: besides what was yielded last, no
+        more are in memory.
 
     Yields:
       The results, in the order of the items. What drawing an item or its work raises, is raised in

@@ -1,6 +1,7 @@
 """Optical flow between two pictures, and how far it can be trusted."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -107,7 +108,7 @@ def warp(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
       flow: float32 (h, w, 2), in pixels.
     """
     how = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
-    nothing = np.empty(0)  # the flow holds both coordinates
+    nothing: Any = None  # the flow holds both coordinates
     return cv2.remap(picture, flow, nothing, how, borderMode=cv2.BORDER_REFLECT_101)
 
 

@@ -273,6 +273,12 @@ def match_sharpness(image: Image, target: jax.Array | float, strength: jax.Array
     return image + strength * (gain - 1.0) * detail
 
 
+def fineness(image: Image) -> jax.Array:
+    """The share of fine detail in a picture about 0, in its luma: (h, w, 3) -> scalar in [0, 1]."""
+    total = jnp.sqrt(jnp.mean((image @ _TO_YCC[0]) ** 2))
+    return sharpness(fine_detail(image)) / jnp.maximum(total, 1e-4)
+
+
 def soft_clip(image: Image, knee: jax.Array | float) -> Image:
     """Bends the ends of the range so that no value reaches 0 or 1.
 

@@ -182,7 +182,7 @@ class Coherence(Options):
     """How the dream of a film sticks to what moves in it."""
 
     coherence: float = option(
-        0.85,
+        0.8,
         "Share of the dream that goes on to the next picture with what it is attached to: 0 dreams "
         "each picture by itself, which boils; 1 dreams only what is new.",
         low=0,
@@ -190,8 +190,9 @@ class Coherence(Options):
         animates=True,
     )
     follow_steps: int = option(
-        2,
-        "Steps in each octave where a picture follows another; the first of a shot takes --steps.",
+        1,
+        "Least steps in each octave where a picture follows another; the first of a shot takes "
+        "--steps.",
         low=0,
         high=100_000,
         animates=True,
@@ -211,6 +212,14 @@ class Coherence(Options):
     hold_tone: float = option(
         0.05,
         "How far large areas are led back to the film's brightness and colour in a tick.",
+        low=0,
+        high=1,
+        animates=True,
+    )
+    hold_detail: float = option(
+        0.3,
+        "How far the dream's share of fine detail is led back in a tick to what it was when the "
+        "shot began.",
         low=0,
         high=1,
         animates=True,

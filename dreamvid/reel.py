@@ -77,12 +77,12 @@ class Reel:
                 earlier = {back: seen[back] for back in self.earlier(number)}
                 yield number, picture, now, earlier, mask
             seen[number] = now
-            needed = self.earlier(number + 1) if number >= first else seen
-            seen = {back: seen[back] for back in needed}
+            needed = self.earlier(max(number + 1, first))
+            seen = {back: seen[back] for back in needed if back in seen}
 
     @cached_property
     def _capacity(self) -> tuple[int, int]:
-        """Threads, and pictures that are in memory at a time."""
+        """Threads, and pictures that are prepared at a time."""
         # On a CPU the dream wants the cores itself.
         threads = 1 if jax.default_backend() == "cpu" else min(os.cpu_count() or 1, 8)
         return threads, threads + 2

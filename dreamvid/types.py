@@ -100,3 +100,5 @@ class FilmCarry(Carry):
     """The pictures whose dreams the next one may see again, the last in front."""
     dreams: tuple[Image, ...]
     """What was dreamed into each: with blend "residual" the difference from the film."""
+    fineness: jax.Array
+    """float32 scalar: the share of fine detail in the dream that began the shot."""

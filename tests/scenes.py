@@ -98,7 +98,8 @@ def _shot(
 
 
 def _texture(rng: np.random.Generator) -> Texture:
-    length = np.exp(rng.uniform(*np.log(WAVELENGTHS), WAVES))
+    low, high = np.log(WAVELENGTHS)
+    length = np.exp(rng.uniform(low, high, WAVES))
     angle, phase = rng.uniform(0, 2 * np.pi, (2, WAVES))
     x, y = 2 * np.pi * np.cos(angle) / length, 2 * np.pi * np.sin(angle) / length
     strength = np.sqrt(length)[:, None] * rng.uniform(0.3, 1, (WAVES, 3))

@@ -21,7 +21,7 @@ from dreamvid.errors import DreamError, MediaError
 from dreamvid.fields import Size
 from dreamvid.journal import Journal, Run, open_journal, read_run, run_folder
 from dreamvid.media.segments import SegmentWriter
-from dreamvid.types import ZoomCarry
+from dreamvid.types import Carry, ZoomCarry
 
 SIZE = Size(16, 12)
 RUN = Run("# a recipe", "/here", "/here/out.mp4", False, False, {"general.seed": "0", "bits": "8"})
@@ -48,8 +48,9 @@ def begin(first: int = 0) -> ZoomCarry:
     return ZoomCarry(first - 1, jnp.asarray(image), jnp.asarray(TONE), jnp.float32(0.25))
 
 
-def step(carry: ZoomCarry, depth: int = 8) -> tuple[ZoomCarry, np.ndarray | None]:
+def step(carry: Carry, depth: int = 8) -> tuple[ZoomCarry, np.ndarray | None]:
     """A chaotic chain: a wrong bit in a carry changes all frames that follow."""
+    assert isinstance(carry, ZoomCarry)
     old = np.asarray(carry.image, np.float32)
     image = np.float32(3.99) * old * (1 - np.roll(old, 1, axis=1))
     image = np.clip(image, 0.01, 0.99)
@@ -169,7 +170,7 @@ class Parts:
             book.remove()
         return [frame for number in sorted(self.files) for frame in self.files[number]]
 
-    def _publish(self, book: Journal, carry: ZoomCarry) -> None:
+    def _publish(self, book: Journal, carry: Carry) -> None:
         number, rest = divmod(carry.index + 1, 2)
         if not rest:
             book.checkpoint()
@@ -245,7 +246,7 @@ def test_frames_and_carry_come_back_bit_for_bit(folder: Path, depth: int):
     with opened(folder, depth=depth) as book:
         assert same(list(book.pictures(2, 7)), frames[2:7])
         assert same(list(book.pictures(2, 7, reverse=True)), frames[6:1:-1])
-        assert book.carry is not None
+        assert isinstance(book.carry, ZoomCarry)
         assert len(book.carry.entered) == 3
 
 

@@ -16,7 +16,7 @@ from dreamvid.options import Anchors, Ascent, Clip, General
 from dreamvid.pipeline import frames
 from dreamvid.recipe import Recipe
 from dreamvid.timeline import LEAD
-from dreamvid.types import Carry, Frame
+from dreamvid.types import Carry, Frame, ZoomCarry
 from small import counted_compiles, random_picture
 
 SOURCE = np.asarray(random_picture(32, 48))
@@ -162,4 +162,5 @@ def test_a_draft_dreams_its_key_frames_and_passes_through_them(model: Model):
 
 def test_the_dream_reaches_past_the_frame_where_the_camera_will_look(model: Model):
     _, carry = next(frames(VARIANTS["past the border"], model, SOURCE))
+    assert isinstance(carry, ZoomCarry)
     assert carry.image.shape == (32 + 2 * 4, 48 + 2 * 6, 3)
