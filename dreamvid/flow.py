@@ -56,7 +56,9 @@ def match(now: np.ndarray, then: np.ndarray) -> Match:
 
     Source: Ruder et al. 2016, "Artistic style transfer for videos", equations 4 to 6.
     """
-    back, forth = _flow(now, then), _flow(then, now)
+    size = now.shape[1], now.shape[0]
+    halves = _halved(now), _halved(then)
+    back, forth = _flow(*halves, size), _flow(*reversed(halves), size)
     return Match(back, trust(back, forth))
 
 
@@ -157,22 +159,23 @@ def draw_trust(trust: np.ndarray) -> np.ndarray:
     return np.repeat(np.round(255 * trust).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def _flow(now: np.ndarray, then: np.ndarray) -> np.ndarray:
-    """The flow by which dreams are moved.
+def _halved(grey: np.ndarray) -> np.ndarray:
+    height, width = grey.shape
+    half = (max(width // 2, 1), max(height // 2, 1))
+    softened = cv2.GaussianBlur(grey, (0, 0), _NOISE)
+    return cv2.resize(softened, half, interpolation=cv2.INTER_AREA)
 
-    Between pictures of half the size it is as exact as at full size, and quicker: on drawn scenes
-    of 640x360 it errs by 0.06 pixels (full size: 0.06), on static noise of 3 levels by 0.25 (0.29).
+
+def _flow(now: np.ndarray, then: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The flow by which dreams are moved, for pictures of (width, height) twice as large.
+
+    It is as exact as between these, and quicker: on drawn scenes of 640x360 it errs by 0.06 pixels
+    (full size: 0.06), on static noise of 3 levels by 0.25 (0.29).
     """
     height, width = now.shape
-    half = (max(width // 2, 1), max(height // 2, 1))
-    now, then = (
-        cv2.resize(cv2.GaussianBlur(grey, (0, 0), _NOISE), half, interpolation=cv2.INTER_AREA)
-        for grey in (now, then)
-    )
-    flow = cv2.medianBlur(_dis(now, then, finest=0 if width * height <= FINE else 1), 5)
-    return cv2.resize(flow, (width, height)) * np.array(
-        [width / half[0], height / half[1]], np.float32
-    )
+    finest = 0 if size[0] * size[1] <= FINE else 1
+    flow = cv2.resize(cv2.medianBlur(_dis(now, then, finest), 5), size)
+    return flow * np.array([size[0] / width, size[1] / height], np.float32)
 
 
 def _dis(now: np.ndarray, then: np.ndarray, finest: int | None = None) -> np.ndarray:
@@ -192,4 +195,5 @@ def _dis(now: np.ndarray, then: np.ndarray, finest: int | None = None) -> np.nda
 
 
 def _squared(vectors: np.ndarray) -> np.ndarray:
-    return np.square(vectors).sum(-1)
+    x, y = vectors[..., 0], vectors[..., 1]
+    return x * x + y * y  # much quicker than a sum along so short an axis

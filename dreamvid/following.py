@@ -8,7 +8,7 @@ looking back further than one picture.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,6 @@ from dreamvid.ascent import dream, frame_key
 from dreamvid.flow import draw_flow, draw_trust
 from dreamvid.models import Model
 from dreamvid.objectives import of_layers
-from dreamvid.options import Coherence
 from dreamvid.reel import Reel, View
 from dreamvid.timeline import Timeline
 from dreamvid.types import FilmCarry, Frame, Image
@@ -36,7 +35,7 @@ _NOTHING = FilmCarry(-1, (), (), np.float32(0.0))
 
 def follow(
     timeline: Timeline, model: Model | None, reel: Reel, carry: FilmCarry | None
-) -> Iterator[tuple[Frame, FilmCarry]]:
+) -> Generator[tuple[Frame, FilmCarry], None, None]:
     """The frames of a dreamed film; see `dreamvid.pipeline.frames`."""
     carry = carry or _NOTHING
     with closing(reel.views(carry.index + 1)) as views:
@@ -48,20 +47,19 @@ def follow(
             yield Frame(view.number, image), carry
 
 
-def steps_of(steps: int, coherence: Coherence) -> int:
+def steps_of(steps: int, fresh: float, least: int) -> int:
     """The steps in each octave of a picture that follows another.
 
-    They dream anew what fades, so that the dream neither piles up nor runs out. Where little fades
-    they are few and long: of many short ones with a jitter of their own the fine detail is averaged
-    away (measured: with two steps in place of one a fifth of what pictures dreamed by themselves
-    have).
+    They dream anew what fades or comes into view, so that the dream neither piles up nor runs out.
+    Where that is little they are few and long: of many short ones, each with a jitter of its own,
+    the fine detail would be averaged away (a fifth of it, measured).
 
     Args:
       steps: Those of a picture that is dreamed by itself.
-      coherence: Of a moment.
+      fresh: Share of the picture's dream that is new.
+      least: At least so many, but no more than `steps`.
     """
-    anew = math.ceil(round(steps * (1.0 - coherence.coherence) ** 2, 6))
-    return max(anew, min(coherence.follow_steps, steps))
+    return max(math.ceil(round(steps * fresh**2, 6)), min(least, steps))
 
 
 def _shown(view: View, timeline: Timeline) -> Image:
@@ -82,8 +80,8 @@ def _dreamed(
     moment = timeline.moment(number)
     ascent, coherence = moment.ascent, moment.coherence
     paints = coherence.blend == "image"
-    share = coherence.coherence if view.matches else 0.0
-    steps = steps_of(ascent.steps, coherence) if view.matches else ascent.steps
+    share = coherence.coherence
+    steps = steps_of(ascent.steps, 1.0 - share * view.known, coherence.follow_steps)
     picture = _floats(view.picture)
     kept = dict(zip(carry.numbers, carry.dreams, strict=True))
     prior, weight = _prior(

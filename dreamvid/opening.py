@@ -1,5 +1,6 @@
 """What a clip is made from, opened: a picture at the clip's size, or a film looked through."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,11 +11,13 @@ import numpy as np
 
 from dreamvid.errors import MediaError, OptionError
 from dreamvid.fields import Size
-from dreamvid.media.audio import read_signals
+from dreamvid.media.audio import beginning, read_signals
 from dreamvid.media.codecs import Showing
 from dreamvid.media.film import survey
 from dreamvid.media.masks import read_mask
+from dreamvid.media.numbered import frames_at
 from dreamvid.media.sinks import encoding_of
+from dreamvid.media.sources import open_source
 from dreamvid.media.stills import Picture, fit, read_picture
 from dreamvid.models.model import SMALLEST_SIDE, check_size
 from dreamvid.options import LARGEST_SIDE
@@ -38,6 +41,8 @@ class Opened:
     """The sha256 of each file, by what it is."""
     signals: dict[str, np.ndarray] = field(default_factory=dict)
     """What audio() knows."""
+    moments: np.ndarray | None = None
+    """When each picture of a film is shown, in ticks."""
 
 
 def open_picture(recipe: Recipe, output: Path) -> Opened:
@@ -75,31 +80,45 @@ def open_film(recipe: Recipe, output: Path, watch: Callable[[int], None] | None 
     """
     if recipe.source is None:
         raise OptionError("IN", "is missing: name the film to dream")
-    path = recipe.picture
+    path, wanted = recipe.picture, recipe.footage
+    if wanted.end is not None and wanted.end <= wanted.start:
+        told = f"is {wanted.end:g}: it must come after the start at {wanted.start:g}"
+        raise OptionError("--end (footage.end)", told)
     for name, file in (("film", path), ("mask", recipe.mask)):
         if file is not None and is_same(file, output):
             raise MediaError(f"output {output} is the {name} itself: choose another name")
+    if recipe.mask is not None:
+        open_source(recipe.mask)  # raises before the film is looked through, which takes a while
     made = encoding_of(output, Showing(fps=Fraction(1)), recipe.output)
     square, even = not made.format.keeps_aspect, made.steps != (1, 1)
-    film = survey(path, recipe.footage, square, even, watch)
-    check_size(film.size.width, film.size.height, str(path))
-    digests = {"film sha256": film.digest()}
+    film = survey(path, wanted, square, even, watch)
+    if {file.resolve() for file in frames_at(output)} & {file.resolve() for file in film.files}:
+        raise MediaError(f"output {output} would replace stills of the film: choose another name")
+    found = repr((film.times, film.cuts)).encode()
+    digests = {
+        "film sha256": film.digest(),
+        # Another FFmpeg may find others in it.
+        "pictures sha256": hashlib.sha256(found).hexdigest(),
+    }
     mask = None
     if recipe.mask is not None:
-        mask = read_mask(recipe.mask, film, recipe.footage.feather)
+        mask = read_mask(recipe.mask, film, wanted.feather)
         digests["mask sha256"] = mask.digest()
     recipe = recipe.for_film(film)
+    ticks = recipe.clip.schedule_fps
     signals = {}
     if recipe.hears:
-        ticks = float(recipe.clip.schedule_fps)
-        heard = read_signals(path, ticks)
-        signals = {name: values[round(film.start * ticks) :] for name, values in heard.items()}
+        heard = read_signals(path, float(ticks))
+        before = max(round((film.start - beginning(path)) * ticks), 0)
+        # Silence where it ends before the film does.
+        signals = {name: np.append(values[before:], 0.0) for name, values in heard.items()}
+    moments = np.array([float(time * ticks) for time in film.times])
     coherence = recipe.coherence
     memory = coherence.memory if coherence.show == "dream" else 0
     # Where no dream ever goes on, no flow is needed; where the flow itself is shown, it is.
     matching = coherence.coherence != 0.0 or coherence.show != "dream"
     reel = Reel(film, mask, memory, matching)
-    return Opened(recipe, reel, digests, signals)
+    return Opened(recipe, reel, digests, signals, moments)
 
 
 def read_source(picture: Path, output: Path) -> Picture:
@@ -119,7 +138,7 @@ def is_same(one: Path, other: Path) -> bool:
     """Whether two names are those of one file, or of one sequence."""
     if one.exists() and other.exists():
         return one.samefile(other)
-    return one.absolute() == other.absolute()
+    return one.resolve() == other.resolve()
 
 
 def like(shape: Size, area: Size) -> Size:

@@ -1,6 +1,6 @@
 """frames(): the one generator that makes frames, from a picture or a film."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import cast
 
 import numpy as np
@@ -21,14 +21,14 @@ def frames(
     source: Image | np.ndarray | Reel,
     carry: Carry | None = None,
     timeline: Timeline | None = None,
-) -> Iterator[tuple[Frame, Carry]]:
+) -> Generator[tuple[Frame, Carry], None, None]:
     """The frames of a clip, one after the other; a still is a clip of one.
 
     A closed loop begins with frames numbered below 0, which only lead up to it, and then comes from
     its middle on.
 
     Args:
-      recipe: What to make.
+      recipe: What to make; that of the timeline, where one is given, counts.
       model: The network; None moves the camera, or shows the flow of a film, without dreaming.
       source: float32 (h, w, 3), RGB in [0, 1]: the picture that a zoom or a still begins with; or
         the film to be dreamed.

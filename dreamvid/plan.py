@@ -19,10 +19,11 @@ from dreamvid.fields import Size
 from dreamvid.journal import Run, read_run, run_folder
 from dreamvid.media.codecs import Showing
 from dreamvid.media.film import Film
+from dreamvid.media.numbered import frames_at
 from dreamvid.media.probe import read_settings
 from dreamvid.media.sinks import SINKS, check_output, encoding_of, track_notes
 from dreamvid.media.stills import FORMATS, Picture, check_extent
-from dreamvid.media.target import check_target, frames_at
+from dreamvid.media.target import check_target
 from dreamvid.media.tracks import Tracks
 from dreamvid.models import Model
 from dreamvid.models.model import check_size
@@ -136,27 +137,30 @@ def plan_clip(
     """
     if recipe.clip.frames is None and "%" in output.name:
         raise MediaError(f"output {output}: an endless clip is numbered by itself, name a clip")
-    size, fps = recipe.clip.size, recipe.clip.fps
-    if recipe.kind == "video":
-        size, fps = recipe.footage.size, recipe.footage.fps or Fraction(1)
-    showing = Showing(size=size, fps=fps)
-    check_output(output, showing, recipe.output, overwrite=True)
-    if recipe.kind == "video":
-        opened = open_film(recipe, output, watch)
-    else:
-        opened = open_picture(recipe, output)
-    recipe = _with_network(opened.recipe)
-    scope = recipe.scope(opened.signals)
-    recipe.check(scope)
     dreaming = not motion_only and recipe.coherence.show == "dream"
-    size = recipe.clip.size
-    assert size
     model, network = None, "none"
+    recipe = _with_network(recipe)
     if begun:
         network = begun.fingerprint.get(NETWORK_DIGEST, "unknown")
     elif dreaming:
-        recipe, model = _load(recipe, size)
+        recipe, model = _load(recipe)
         network = store.digest(recipe.network)
+    if recipe.kind == "video":
+        showing = Showing(size=recipe.footage.size, fps=recipe.footage.fps or Fraction(1))
+        # Before it is looked through, which may take a while.
+        replaces = overwrite or what_is_at(run_folder(output)) != "nothing"
+        check_output(output, showing, recipe.output, replaces)
+        opened = open_film(recipe, output, watch)
+    else:
+        showing = Showing(size=recipe.clip.size, fps=recipe.clip.fps)
+        check_output(output, showing, recipe.output, overwrite=True)
+        opened = open_picture(recipe, output)
+    recipe = opened.recipe
+    scope = recipe.scope(opened.signals)
+    recipe.check(scope, opened.moments)
+    assert recipe.clip.size
+    if model:
+        _check_layers(recipe, model, recipe.clip.size)
     digests = {
         **opened.digests,
         NETWORK_DIGEST: network,
@@ -217,7 +221,8 @@ def plan_still(recipe: Recipe, output: Path, overwrite: bool = False) -> StillPl
     check_extent(output, picture.size)
     recipe = _with_network(replace(recipe, kind="image", clip=Clip(frames=1)))
     recipe.check(recipe.scope())
-    recipe, model = _load(recipe, picture.size)
+    recipe, model = _load(recipe)
+    _check_layers(recipe, model, picture.size)
     digests = {
         "picture sha256": sha256_of(recipe.picture),
         NETWORK_DIGEST: store.digest(recipe.network),
@@ -309,8 +314,8 @@ def _task(recipe: Recipe, size: Size) -> str:
     return f"dreaming {size} pixels at {', '.join(recipe.layers)} of {recipe.network}"
 
 
-def _load(recipe: Recipe, size: Size) -> tuple[Recipe, Model]:
-    """The recipe with the layers that it will dream of, and the network."""
+def _load(recipe: Recipe) -> tuple[Recipe, Model]:
+    """The recipe with the layers that it will dream of, all of the network, and that."""
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # the latter where it must not use the CPU
@@ -318,10 +323,17 @@ def _load(recipe: Recipe, size: Size) -> tuple[Recipe, Model]:
         raise DreamError(f"JAX finds no device ({reason}): unset JAX_PLATFORMS") from None
     model = store.load(recipe.network)
     recipe = recipe.with_layer(model.favourite(recipe.kind))
+    _check_layers(recipe, model)
+    return recipe, model
+
+
+def _check_layers(recipe: Recipe, model: Model, size: Size | None = None) -> None:
+    """Refuses layers that the network has not, or that need larger frames."""
     for layer in recipe.layers:
         try:
             smallest = model.layer(layer).smallest  # raises where there is no such layer
-            check_size(size.width, size.height, f"a frame dreamed at {layer}", smallest)
+            if size:
+                check_size(size.width, size.height, f"a frame dreamed at {layer}", smallest)
         except DreamError as error:
             fade, excerpt = recipe.ascent.layer, ""
             if isinstance(fade, Fade):
@@ -329,7 +341,6 @@ def _load(recipe: Recipe, size: Size) -> tuple[Recipe, Model]:
             here = f"dreamvid layers --model {recipe.network}"
             told = str(error).replace("dreamvid layers", here)
             raise OptionError("--layer:", told, excerpt) from None
-    return recipe, model
 
 
 def _settings(recipe: Recipe, output: Path, facts: dict[str, str]) -> str:

@@ -151,15 +151,17 @@ class Recipe:
         moving = (name for name in self.groups if name != "camera")
         return replace(self, **{name: getattr(self, name).at(tick, scope) for name in moving})
 
-    def check(self, scope: Scope) -> None:
+    def check(self, scope: Scope, moments: np.ndarray | None = None) -> None:
         """Refuses what cannot be made together, and schedules that leave their bounds.
+
+        Args:
+          scope: From `scope`.
+          moments: float64 (frames,): when each frame is shown, in ticks; None where they follow
+            each other at the clip's rate.
 
         Raises:
           OptionError: Something does not fit.
         """
-        start, end = self.footage.start, self.footage.end
-        if end is not None and end <= start:
-            raise _misfit("footage.end", f"is {end:g}: it must come after the start at {start:g}")
         frames, clip = self.clip.frames, self.clip
         if frames is None and clip.loop != "none":
             raise _misfit("clip.loop", f"is {clip.loop}, but an endless clip has no end: use none")
@@ -176,6 +178,8 @@ class Recipe:
             raise _misfit("clip.draft", "needs a clip that ends: give --frames a number")
         for start, count in _stretches(self.dreamed_frames, self.tick):
             times = (start + np.arange(count)) * self.tick
+            if moments is not None:
+                times = moments[start : start + count]
             # The camera is asked at every whole tick between the frames.
             ticks = np.arange(np.floor(times[0]), np.ceil(times[-1]) + 1)
             for name, group in self.groups.items():

@@ -27,6 +27,8 @@ class View:
     """uint8 or uint16 (h, w, 3), RGB."""
     matches: tuple[Match, ...]
     """To each of `Reel.earlier(number)`."""
+    known: float
+    """The share of it that can be found in one of those."""
     mask: np.ndarray | None
     """float32 (h, w) in [0, 1]: where it is dreamed; None is everywhere."""
 
@@ -48,12 +50,12 @@ class Reel:
         One is the picture before. Two more, up to `memory` pictures back, are the same for a while,
         so that few have to be kept.
         """
-        start = max((cut for cut in (0, *self.film.cuts) if cut <= number), default=0)
+        start = max(cut for cut in (0, *self.film.cuts) if cut <= number)
         if number == start or not self.matching:
             return ()
         found = [number - 1]
         if step := self.memory // 2:
-            last = (number - 2 - start) // step * step + start
+            last = (number - 1 - start) // step * step + start
             found += [back for back in (last, last - step) if start <= back < number - 1]
         return tuple(found)
 
@@ -90,4 +92,8 @@ class Reel:
 
 def _look_back(work: _Work) -> View:
     number, picture, now, earlier, mask = work
-    return View(number, picture, tuple(match(now, then) for then in earlier.values()), mask)
+    matches = tuple(match(now, then) for then in earlier.values())
+    unknown = np.ones(now.shape, np.float32)
+    for found in matches:
+        unknown *= 1.0 - found.trust
+    return View(number, picture, matches, 1.0 - float(unknown.mean()), mask)

@@ -130,9 +130,9 @@ def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
         return
     watcher.begin(plan.task, expected, done)
     convert = _LEVELS[plan.depth]
-    with _enough_memory(plan.size):
-        clip_frames = frames(plan.recipe, plan.model, plan.source, carry, timeline)
-        for frame, carry in clip_frames:
+    making = frames(plan.recipe, plan.model, plan.source, carry, timeline)
+    with _enough_memory(plan.size), contextlib.closing(making) as made:
+        for frame, carry in made:
             picture = np.asarray(convert(frame.image)) if carry.index >= 0 else None
             journal.write(carry, picture)
             watcher.advance()

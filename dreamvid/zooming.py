@@ -1,6 +1,6 @@
 """Zooms: each dreamed frame, moved by the camera, is the seed of the next."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 
 import jax
@@ -28,7 +28,7 @@ _NOVELTY = 0.12
 
 def zoom(
     timeline: Timeline, model: Model | None, source: Image | np.ndarray, carry: ZoomCarry | None
-) -> Iterator[tuple[Frame, ZoomCarry]]:
+) -> Generator[tuple[Frame, ZoomCarry], None, None]:
     """The frames of a zoom, or of a still; see `dreamvid.pipeline.frames`."""
     maker = _Maker(timeline, model)
     carry = carry or maker.begin(jnp.array(source, jnp.float32))

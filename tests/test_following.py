@@ -186,11 +186,11 @@ def test_the_mix_fades_the_dream_into_the_film(model: Model):
     np.testing.assert_allclose(half - source, 0.5 * (whole - source), atol=1e-5)
 
 
-def test_the_first_of_a_shot_takes_all_steps_and_the_others_what_fades():
-    cases = {0.0: 10, 0.3: 5, 0.5: 3, 0.8: 1, 1.0: 1}
-    assert {share: steps_of(10, Coherence(share)) for share in cases} == cases
-    assert steps_of(10, Coherence(1.0, follow_steps=0)) == 0
-    assert steps_of(1, Coherence()) == 1
+def test_the_first_of_a_shot_takes_all_steps_and_the_others_what_is_fresh():
+    cases = {1.0: 10, 0.7: 5, 0.5: 3, 0.36: 2, 0.2: 1, 0.0: 1}
+    assert {fresh: steps_of(10, fresh, 1) for fresh in cases} == cases
+    assert steps_of(10, 0.0, 0) == 0
+    assert steps_of(1, 0.0, 3) == 1
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])

@@ -23,6 +23,8 @@ _COMPILE_SECONDS = 5.0
 """An octave's, measured on two cores."""
 _EVERY = 10
 """A film's time is forecast from every tenth picture."""
+_KNOWN = 0.8
+"""The share of a picture that is found in the one before: 0.7 to 0.95, measured."""
 _FOREVER = 10_000
 """Ticks of an endless clip that are drawn."""
 
@@ -157,7 +159,11 @@ def _following_seconds(plan: Plan, a_frame: float) -> tuple[float, str]:
     """Of a picture that follows another, and of the film, told."""
     assert plan.film
     moments = [plan.timeline.moment(index) for index in range(0, plan.film.count, _EVERY)]
-    shares = [steps_of(m.ascent.steps, m.coherence) / max(m.ascent.steps, 1) for m in moments]
+    shares = []
+    for moment in moments:
+        steps, coherence = moment.ascent.steps, moment.coherence
+        fresh = 1.0 - _KNOWN * coherence.coherence
+        shares.append(steps_of(steps, fresh, coherence.follow_steps) / max(steps, 1))
     shots = len(plan.film.cuts) + 1
     share = sum(shares) / len(shares)
     total = (shots + share * (plan.film.count - shots)) * a_frame

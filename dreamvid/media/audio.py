@@ -66,6 +66,16 @@ def read_signals(path: Path, fps: float) -> dict[str, np.ndarray]:
     }
 
 
+def beginning(path: Path) -> Fraction:
+    """The second of a file's own clock from which `read_signals` counts its ticks.
+
+    Raises:
+      MediaError: As there.
+    """
+    with _Opened(path) as container:
+        return _start(container)
+
+
 class _Opened:
     """An open container that has a sound; what FFmpeg says of it becomes one line of ours."""
 

@@ -69,9 +69,14 @@ class Film:
         """The number of its pictures."""
         return len(self.times)
 
+    @property
+    def files(self) -> list[Path]:
+        """Its file, or those of its stills."""
+        return list(self._source.files)
+
     def digest(self) -> str:
         """The sha256 of its file, or of those of its stills."""
-        digests = [sha256_of(file) for file in self._source.files]
+        digests = [sha256_of(file) for file in self.files]
         if len(digests) == 1:
             return digests[0]
         return hashlib.sha256("".join(digests).encode()).hexdigest()

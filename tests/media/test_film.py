@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from films import decoded, ffmpeg, make, numbers, write_levels
 from PIL import Image
 
 from dreamvid.errors import MediaError
@@ -15,6 +14,7 @@ from dreamvid.fields import Size
 from dreamvid.media.film import Film, survey
 from dreamvid.options import Footage
 from dreamvid.paths import sha256_of
+from films import decoded, ffmpeg, make, numbers, write_levels
 
 QUICK = ("-c:v", "libx264", "-preset", "ultrafast", "-qp", "0")
 RATES = ["24000/1001", "30000/1001", "50"]

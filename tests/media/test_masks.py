@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import make, write_levels
 from PIL import Image
 
 from dreamvid.errors import MediaError
@@ -12,6 +11,7 @@ from dreamvid.fields import Size
 from dreamvid.media.film import Film, survey
 from dreamvid.media.masks import read_mask
 from dreamvid.options import Footage
+from films import make, write_levels
 
 
 @pytest.fixture(scope="module")
