@@ -57,8 +57,8 @@ def match(now: np.ndarray, then: np.ndarray) -> Match:
     Source: Ruder et al. 2016, "Artistic style transfer for videos", equations 4 to 6.
     """
     size = now.shape[1], now.shape[0]
-    halves = _halved(now), _halved(then)
-    back, forth = _flow(*halves, size), _flow(*reversed(halves), size)
+    here, there = _halved(now), _halved(then)
+    back, forth = _flow(here, there, size), _flow(there, here, size)
     return Match(back, trust(back, forth))
 
 

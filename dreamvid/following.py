@@ -30,18 +30,17 @@ MOST = 4.0
 """The rate is raised so many times at most where a picture shows what was not there before: few
 long steps make static."""
 
-_NOTHING = FilmCarry(-1, (), (), np.float32(0.0))
-
 
 def follow(
     timeline: Timeline, model: Model | None, reel: Reel, carry: FilmCarry | None
 ) -> Generator[tuple[Frame, FilmCarry], None, None]:
     """The frames of a dreamed film; see `dreamvid.pipeline.frames`."""
-    carry = carry or _NOTHING
+    nothing = FilmCarry(-1, (), (), jnp.float32(0.0))
+    carry = carry or nothing
     with closing(reel.views(carry.index + 1)) as views:
         for view in views:
             if model is None:
-                image, carry = _shown(view, timeline), replace(_NOTHING, index=view.number)
+                image, carry = _shown(view, timeline), replace(nothing, index=view.number)
             else:
                 image, carry = _dreamed(view, timeline, model, reel, carry)
             yield Frame(view.number, image), carry

@@ -182,7 +182,7 @@ class Coherence(Options):
     """How the dream of a film sticks to what moves in it."""
 
     coherence: float = option(
-        0.8,
+        0.85,
         "Share of the dream that goes on to the next picture with what it is attached to: 0 dreams "
         "each picture by itself, which boils; 1 dreams only what is new.",
         low=0,

@@ -59,7 +59,8 @@ def test_a_film_is_dreamed_with_its_sound_rate_and_recipe(folder: Path, run: Run
         assert (other.width, other.height) == (one.width, one.height)
     assert count_frames(Path("out.mp4")) == count_frames(Path("film.mp4"))
     assert packets(Path("out.mp4"), "audio") == packets(Path("film.mp4"), "audio")
-    assert not np.array_equal(*(decoded(Path(n), 48, 64) for n in ("film.mp4", "out.mp4")))
+    film, dream = (decoded(Path(name), 48, 64) for name in ("film.mp4", "out.mp4"))
+    assert not np.array_equal(film, dream)
     assert 'kind = "video"' in read_settings(Path("out.mp4"))
 
 
