@@ -33,6 +33,7 @@ _MOST_SPENT = 0.03
 _LONGEST_SEGMENT = 256
 """Frames."""
 _RUN, _CARRY, _LATEST, _LOCK = "journal.json", "carry.npz", "latest.png", "lock"
+_DIGEST = " sha256"
 _START = "start.txt"
 """Where frames were dropped: the first that was not."""
 _BEGUN = "journal.part.json"
@@ -65,7 +66,12 @@ class Run:
         """What is not as in another run, for an error; empty where nothing is."""
         old, new = other.fingerprint, self.fingerprint
         changed = [key for key in (old | new) if old.get(key) != new.get(key)]
-        told = [f"{key} {old.get(key, 'unset')}, now {new.get(key, 'unset')}" for key in changed]
+        told = [
+            f"another {key.removesuffix(_DIGEST)}"  # of which the digests would tell nobody more
+            if key.endswith(_DIGEST) and key in old and key in new
+            else f"{key} {old.get(key, 'unset')}, now {new.get(key, 'unset')}"
+            for key in changed
+        ]
         return "; ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
 
 

@@ -88,7 +88,10 @@ def open_film(recipe: Recipe, output: Path, watch: Callable[[int], None] | None 
         if file is not None and is_same(file, output):
             raise MediaError(f"output {output} is the {name} itself: choose another name")
     if recipe.mask is not None:
-        open_source(recipe.mask)  # raises before the film is looked through, which takes a while
+        try:  # before the film is looked through, which takes a while
+            open_source(recipe.mask)
+        except MediaError as error:
+            raise MediaError(f"mask: {error}") from None
     made = encoding_of(output, Showing(fps=Fraction(1)), recipe.output)
     square, even = not made.format.keeps_aspect, made.steps != (1, 1)
     film = survey(path, wanted, square, even, watch)

@@ -104,7 +104,7 @@ class Clip(Options):
         high=10**9,
         unset="endless",
     )
-    fps: Fraction = option(Fraction(30), "Frames a second.", low=1, high=1000)
+    fps: Fraction = option(Fraction(30), "Frames a second.", above=0, high=1000)
     schedule_fps: Fraction = option(
         Fraction(30), "Ticks a second: the clock of schedules and camera.", low=1, high=1000
     )
@@ -149,7 +149,7 @@ class Footage(Options):
     fps: Fraction | None = option(
         None,
         "Pictures a second: makes the rate constant. Stills without a rate of their own have 30.",
-        low=1,
+        above=0,
         high=1000,
         unset="the film's own",
     )

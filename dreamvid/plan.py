@@ -268,9 +268,9 @@ def plan_of(
     begun = None if dreaming else run
     plan = plan_clip(recipe, output, run.overwrite, run.motion_only, begun, watch)
     if difference := plan.run.differs_from(run):
+        end = ", or finish it as it is with --finish" if dreaming else ""
         raise DreamError(
-            f"{folder} cannot go on, it was begun with {difference}: give that again, or finish it "
-            "as it is with --finish"
+            f"{folder} cannot go on, it was begun with {difference}: give that again{end}"
         )
     return plan
 

@@ -401,6 +401,9 @@ def flag_of(key: str) -> str:
 def _unknown(key: str, recipe: Recipe, shown: str) -> DreamError:
     groups = recipe.groups
     group, _, option = key.partition(".")
+    if group in GROUPS and group not in groups:
+        of = " or ".join(kind for kind, names in _GROUPS_OF.items() if group in names)
+        return OptionError(shown, f"is for the kind {of}: this recipe is of kind {recipe.kind}")
     owners = [m for m in MOTIONS if option in {f.name for f in fields(MOTIONS[m])}]  # type: ignore[arg-type]
     if group == "camera" and "camera" in groups and owners:
         motion = motion_name(recipe.camera)

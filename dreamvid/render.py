@@ -17,6 +17,7 @@ from dreamvid.media.stills import Picture, write_picture
 from dreamvid.ops import to_8bit, to_16bit
 from dreamvid.pipeline import frames
 from dreamvid.plan import Plan, StillPlan, is_from, part_name
+from dreamvid.types import Carry, Frame
 
 _LEVELS: dict[int, Callable[[jax.Array], jax.Array]] = {8: jax.jit(to_8bit), 16: jax.jit(to_16bit)}
 
@@ -129,11 +130,10 @@ def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
     if done == expected:
         return
     watcher.begin(plan.task, expected, done)
-    convert = _LEVELS[plan.depth]
     making = frames(plan.recipe, plan.model, plan.source, carry, timeline)
     with _enough_memory(plan.size), contextlib.closing(making) as made:
-        for frame, carry in made:
-            picture = np.asarray(convert(frame.image)) if carry.index >= 0 else None
+        for levels, carry in _begun_ahead(made, _LEVELS[plan.depth]):
+            picture = np.asarray(levels) if carry.index >= 0 else None
             journal.write(carry, picture)
             watcher.advance()
             if clip.frames is None and (carry.index + 1) % clip.part == 0:
@@ -146,6 +146,24 @@ def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
     journal.checkpoint()
     if watcher.stop_asked and carry and carry.index + 1 != total:
         raise _stopped(f"after {max(carry.index + 1, 0)} frames", journal)
+
+
+def _begun_ahead(
+    made: Iterator[tuple[Frame, Carry]], convert: Callable[[jax.Array], jax.Array]
+) -> Iterator[tuple[jax.Array, Carry]]:
+    """Each frame in levels, handed over once the work on the next one has been begun.
+
+    So the device is at work while a frame is fetched from it and written.
+    """
+    before = None
+    for frame, carry in made:
+        now = convert(frame.image), carry
+        now[0].copy_to_host_async()
+        if before is not None:
+            yield before
+        before = now
+    if before is not None:
+        yield before
 
 
 def _write_part(plan: Plan, journal: Journal, number: int, watcher: Watcher) -> None:

@@ -28,8 +28,9 @@ def command(
 ) -> None:
     """Dream a film: what is dreamed sticks to what moves.
 
-    Sound, subtitles, chapters and the times of the pictures stay as they are. The film is looked
-    through first, for its cuts; --dry-run tells of them.
+    Sound, subtitles, chapters and the times of the pictures stay as they are.
+
+    The film is looked through first, for its cuts; --dry-run tells of them.
 
     What is stopped goes on when the same command is given again.
     """

@@ -157,7 +157,7 @@ def survey(
     if min(shape.size.width, shape.size.height) < SMALLEST:
         raise MediaError(
             f"{path} would have {shape.size} pixels, at least {SMALLEST} on a side are needed: "
-            "choose another --size"
+            f"choose a larger {'--max-side' if wanted.max_side else '--size'}"
         )
     picks, times, rate, duration = _choose(source, seen, wanted)
     return Film(
@@ -211,7 +211,8 @@ def _notes(source: Source, seen: Seen, shape: Shape) -> Iterator[str]:
         yield f"HDR ({CURVES[source.curve]}) is tone-mapped to BT.709"
     if seen.missing:
         those = f"{seen.missing} of {len(seen.times) + seen.missing} pictures"
-        yield f"missing or not to be decoded: {those}; the ones before them are shown longer"
+        fate = "could not be decoded" if seen.lost else "are missing by its rate"
+        yield f"{those} {fate}: the ones before them are shown longer"
     if seen.damaged:
         yield f"damaged: {seen.damaged} of {len(seen.times)} pictures"
     if seen.short:

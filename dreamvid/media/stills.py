@@ -98,7 +98,7 @@ def _decode(path: Path, data: bytes) -> tuple[np.ndarray, np.dtype, int]:
     except Exception as error:  # Pillow raises nearly every kind, here and below
         if isinstance(error.__cause__, Pillow.DecompressionBombError):
             raise MediaError(f"{path} has too many pixels to be read: scale it down") from None
-        known = "PNG, JPEG, WebP and TIFF are"
+        known = "PNG, JPEG, WebP and TIFF are, and films are for dreamvid video"
         raise MediaError(f"{path} is not a picture of a known format: {known}") from None
     with opened as file:
         try:

@@ -1,6 +1,7 @@
 """Dreamed films as their users meet them."""
 
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -29,7 +30,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     safetensors.write(folder / "tiny.safetensors", tiny_spec(), tiny_tensors())
     cv2.imwrite(str(folder / "mask.png"), np.eye(48, 64, dtype=np.uint8) * 255)
     for number in (1, 2, 4):
-        cv2.imwrite(str(folder / f"still-{number}.png"), np.full((48, 64), 50, np.uint8))
+        cv2.imwrite(str(folder / f"still-{number:05d}.png"), np.full((48, 64), 50, np.uint8))
     return folder
 
 
@@ -118,6 +119,24 @@ def test_the_flow_of_a_film_is_shown_without_a_network(folder: Path, run: Run):
     assert (first == 255).all()
 
 
+def test_a_schedule_hears_the_films_own_sound(folder: Path, run: Run):
+    words = ("video", "film.mp4", *QUICK, "--start", "0.2", "--end", "0.5")
+    for mix in ("1", "0", 'audio("all")'):
+        assert run(*words, "-o", f"{mix[0]}.mkv", "--mix", mix)[0] == 0
+    loud, film, heard = (list(read_frames(Path(f"{name}.mkv"))) for name in "10a")
+    assert not np.array_equal(loud, film)
+    # In the midst of the sound it is nearly as loud as it gets.
+    assert np.abs(heard[2].astype(int) - loud[2]).max() <= 2
+
+
+def test_a_film_may_be_slower_than_a_picture_a_second(folder: Path, run: Run):
+    make(folder / "slow.mkv", "testsrc2=s=64x48:r=1/2:d=6", "-c:v", "ffv1")
+    assert run("video", "slow.mkv", "-o", "out.mp4", "--show", "flow")[0] == 0
+    with av.open("out.mp4") as made:
+        assert made.streams.video[0].average_rate == Fraction(1, 2)
+    assert count_frames(Path("out.mp4")) == 3
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -126,10 +145,12 @@ def test_the_flow_of_a_film_is_shown_without_a_network(folder: Path, run: Run):
         (("concat:film.mp4|film.mp4", "-o", "out.mp4"), "concat:film.mp4|film.mp4"),
         (("tiny.safetensors", "-o", "out.mp4"), "tiny.safetensors"),
         (("mask.png", "-o", "out.mp4"), "dreamvid image"),
-        (("still-%d.png", "-o", "out.mp4"), "number 3"),
+        (("still-%05d.png", "-o", "out.mp4"), "number 3"),
         (("film.mp4", "-o", "film.mp4", "--overwrite"), "is the film itself"),
+        (("still-*[12].png", "-o", "still-%05d.png", "--overwrite"), "would replace stills"),
         (("film.mp4", "-o", "out.mp4", "--mask", "shots.mkv"), "has 20 pictures"),
-        (("film.mp4", "-o", "out.mp4", "--mask", "none.png"), "none.png"),
+        (("film.mp4", "-o", "out.mp4", "--mask", "none.png"), "mask: no clip at none.png"),
+        (("film.mp4", "-o", "out.mp4", "--max-side", "16"), "--max-side"),
         (("film.mp4", "-o", "out.mp4", "--start", "9"), "--start"),
         (("film.mp4", "-o", "out.mp4", "--start", "0.5", "--end", "0.2"), "--end"),
         (("film.mp4", "-o", "out.mp4", "--coherence", "2"), "--coherence is 2"),
@@ -152,4 +173,4 @@ def test_what_cannot_be_dreamed_is_one_line(
 def test_options_of_films_are_refused_by_zooms(folder: Path, run: Run):
     code, _, errors = run("render", "circus", "-o", "out.mp4", "--coherence", "0.5")
     assert code == 2
-    assert "unknown option '--coherence'" in errors or "coherence.coherence" in errors
+    assert "--coherence is for the kind video: this recipe is of kind zoom" in errors
