@@ -21,7 +21,7 @@ from dreamvid.media.sources import open_source
 from dreamvid.media.stills import Picture, fit, read_picture
 from dreamvid.models.model import SMALLEST_SIDE, check_size
 from dreamvid.options import LARGEST_SIDE
-from dreamvid.paths import sha256_of
+from dreamvid.paths import sha256_of, what_is_at
 from dreamvid.recipe import Recipe
 from dreamvid.reel import Reel
 
@@ -139,9 +139,9 @@ def read_source(picture: Path, output: Path) -> Picture:
 
 def is_same(one: Path, other: Path) -> bool:
     """Whether two names are those of one file, or of one sequence."""
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return one.resolve() == other.resolve()
+    if "nothing" in (what_is_at(one), what_is_at(other)):
+        return one.resolve() == other.resolve()
+    return one.samefile(other)
 
 
 def like(shape: Size, area: Size) -> Size:

@@ -297,7 +297,11 @@ def test_an_interruption_before_the_first_frame_is_told(
 
     monkeypatch.setattr("dreamvid.cli.signals._asked", False)
     monkeypatch.setattr(os, "_exit", leave)
-    monkeypatch.setattr("dreamvid.plan.plan_clip", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+
+    def interrupt(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("dreamvid.plan.plan_clip", interrupt)
     code, out, errors = run(*ZOOM, "--model", TINY)
     assert (code, out) == (3, "")
     assert errors == "dreamvid: interrupted; no unfinished file is left\n"
