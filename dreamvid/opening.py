@@ -13,14 +13,14 @@ from dreamvid.errors import MediaError, OptionError
 from dreamvid.fields import Size
 from dreamvid.media.audio import beginning, read_signals
 from dreamvid.media.codecs import Showing
-from dreamvid.media.film import survey
-from dreamvid.media.masks import read_mask
+from dreamvid.media.film import Film, survey
+from dreamvid.media.masks import Mask, read_mask
 from dreamvid.media.numbered import frames_at
 from dreamvid.media.sinks import encoding_of
 from dreamvid.media.sources import open_source
 from dreamvid.media.stills import Picture, fit, read_picture
 from dreamvid.models.model import SMALLEST_SIDE, check_size
-from dreamvid.options import LARGEST_SIDE
+from dreamvid.options import LARGEST_SIDE, Coherence
 from dreamvid.paths import sha256_of, what_is_at
 from dreamvid.recipe import Recipe
 from dreamvid.reel import Reel
@@ -84,19 +84,12 @@ def open_film(recipe: Recipe, output: Path, watch: Callable[[int], None] | None 
     if wanted.end is not None and wanted.end <= wanted.start:
         told = f"is {wanted.end:g}: it must come after the start at {wanted.start:g}"
         raise OptionError("--end (footage.end)", told)
-    for name, file in (("film", path), ("mask", recipe.mask)):
-        if file is not None and is_same(file, output):
-            raise MediaError(f"output {output} is the {name} itself: choose another name")
+    _check_apart("film", path, output)
     if recipe.mask is not None:
-        try:  # before the film is looked through, which takes a while
-            open_source(recipe.mask)
-        except MediaError as error:
-            raise MediaError(f"mask: {error}") from None
+        _check_apart("mask", recipe.mask, output)
     made = encoding_of(output, Showing(fps=Fraction(1)), recipe.output)
     square, even = not made.format.keeps_aspect, made.steps != (1, 1)
     film = survey(path, wanted, square, even, watch)
-    if {file.resolve() for file in frames_at(output)} & {file.resolve() for file in film.files}:
-        raise MediaError(f"output {output} would replace stills of the film: choose another name")
     found = repr((film.times, film.cuts)).encode()
     digests = {
         "film sha256": film.digest(),
@@ -109,19 +102,40 @@ def open_film(recipe: Recipe, output: Path, watch: Callable[[int], None] | None 
         digests["mask sha256"] = mask.digest()
     recipe = recipe.for_film(film)
     ticks = recipe.clip.schedule_fps
-    signals = {}
-    if recipe.hears:
-        heard = read_signals(path, float(ticks))
-        before = max(round((film.start - beginning(path)) * ticks), 0)
-        # Silence where it ends before the film does.
-        signals = {name: np.append(values[before:], 0.0) for name, values in heard.items()}
-    moments = np.array([float(time * ticks) for time in film.times])
-    coherence = recipe.coherence
-    memory = coherence.memory if coherence.show == "dream" else 0
-    # Where no dream ever goes on, no flow is needed; where the flow itself is shown, it is.
-    matching = coherence.coherence != 0.0 or coherence.show != "dream"
-    reel = Reel(film, mask, memory, matching)
-    return Opened(recipe, reel, digests, signals, moments)
+    return Opened(
+        recipe,
+        _reel(film, mask, recipe.coherence),
+        digests,
+        _hear(film, ticks) if recipe.hears else {},
+        np.array([float(time * ticks) for time in film.times]),
+    )
+
+
+def _check_apart(name: str, path: Path, output: Path) -> None:
+    """Refuses what cannot be opened, or would be replaced; it may take a while to look through."""
+    if is_same(path, output):
+        raise MediaError(f"output {output} is the {name} itself: choose another name")
+    try:
+        files = open_source(path).files
+    except MediaError as error:
+        raise MediaError(f"mask: {error}" if name == "mask" else str(error)) from None
+    if {file.resolve() for file in frames_at(output)} & {file.resolve() for file in files}:
+        raise MediaError(f"output {output} would replace stills of the {name}: name it otherwise")
+
+
+def _hear(film: Film, ticks: Fraction) -> dict[str, np.ndarray]:
+    """How loud a film is, from its first picture on."""
+    heard = read_signals(film.path, float(ticks))
+    before = max(round((film.start - beginning(film.path)) * ticks), 0)
+    # Silence where it ends before the film does.
+    return {name: np.append(values[before:], 0.0) for name, values in heard.items()}
+
+
+def _reel(film: Film, mask: Mask | None, coherence: Coherence) -> Reel:
+    if coherence.show != "dream":
+        return Reel(film, mask, memory=0)
+    # Where no dream ever goes on, no flow is needed.
+    return Reel(film, mask, coherence.memory, matching=coherence.coherence != 0.0)
 
 
 def read_source(picture: Path, output: Path) -> Picture:

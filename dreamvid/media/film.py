@@ -21,7 +21,7 @@ from dreamvid.media.shape import Shape, choose_shape
 from dreamvid.media.sources import STILLS_A_SECOND, Source, open_source
 from dreamvid.media.video import Shown, Video
 from dreamvid.options import Footage
-from dreamvid.paths import sha256_of, what_is_at
+from dreamvid.paths import sha256_of
 
 SMALLEST = 16
 """Pixels of the shortest side of a film."""
@@ -69,14 +69,9 @@ class Film:
         """The number of its pictures."""
         return len(self.times)
 
-    @property
-    def files(self) -> list[Path]:
-        """Its file, or those of its stills."""
-        return list(self._source.files)
-
     def digest(self) -> str:
         """The sha256 of its file, or of those of its stills."""
-        digests = [sha256_of(file) for file in self.files]
+        digests = [sha256_of(file) for file in self._source.files]
         if len(digests) == 1:
             return digests[0]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
@@ -139,11 +134,6 @@ def survey(
       MediaError: There is no such film, it cannot be read, or nothing of it is wanted.
     """
     path = Path(path)
-    if what_is_at(path) == "device":
-        raise MediaError(
-            f"{path} is a device, which cannot be looked through beforehand: record it first, for "
-            f"example with ffmpeg -i {path} -t 10 film.mkv"
-        )
     source = open_source(path, wanted.fps or STILLS_A_SECOND)
     if source.still:
         raise MediaError(f"{path} is a still: dream it with dreamvid image")

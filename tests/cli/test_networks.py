@@ -83,7 +83,7 @@ def test_a_run_is_finished_without_its_network_but_not_gone_on_with(run: Run):
     safetensors.write(Path("v1.safetensors"), tiny_spec(), tiny_tensors(seed=1))
     code, _, errors = run("resume", "o.mkv.run")
     assert (code, errors.count("\n")) == (2, 1)
-    assert "begun with network sha256" in errors
+    assert "begun with another network" in errors
     assert "--finish" in errors
 
 
