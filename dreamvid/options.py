@@ -143,7 +143,7 @@ class Footage(Options):
 
     start: float = option(0.0, "Second of the film to begin at.", low=0, high=10**6)
     end: float | None = option(
-        None, "Second of the film to end before.", above=0, high=10**6, unset="its end"
+        None, "Second of the film to end at.", above=0, high=10**6, unset="its end"
     )
     every: int = option(1, "Take one picture of so many.", low=1, high=10**6)
     fps: Fraction | None = option(
@@ -211,15 +211,15 @@ class Coherence(Options):
     )
     hold_tone: float = option(
         0.05,
-        "How far large areas are led back to the film's brightness and colour in a tick.",
+        "How far large areas are led back to the film's brightness and colour in a tick (1/30 s).",
         low=0,
         high=1,
         animates=True,
     )
     hold_detail: float = option(
         0.3,
-        "How far the dream's share of fine detail is led back in a tick to what it was when the "
-        "shot began.",
+        "How far the dream's share of fine detail is led back in a tick (1/30 s) to what it was "
+        "when the shot began.",
         low=0,
         high=1,
         animates=True,
