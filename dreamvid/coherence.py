@@ -9,7 +9,8 @@ import numpy as np
 
 from dreamvid.errors import MediaError
 from dreamvid.flow import dis_medium, farneback, grey, seen, warp
-from dreamvid.measure import NOTHING, WEIGHTS, Score, high_frequency
+from dreamvid.measure import NOTHING, Score, high_frequency
+from dreamvid.media.colours import LUMA, to_depth
 
 Flow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Two grey pictures, uint8 (h, w) -> float32 (h, w, 2), from the first's pixels to the second's."""
@@ -199,12 +200,7 @@ def _together(clips: dict[str, Iterable[np.ndarray]]) -> Iterator[dict[str, np.n
                     f"the {name} has {width}x{height} pixels and the output {ours}: "
                     "measure a clip beside the very pictures that it was dreamed from"
                 )
-        yield {name: _levels(frame) for name, frame in found.items()}
-
-
-def _levels(frame: np.ndarray) -> np.ndarray:
-    """As uint8, as which all are measured."""
-    return frame if frame.dtype == np.uint8 else cv2.convertScaleAbs(frame, alpha=1 / 257)
+        yield {name: to_depth(frame, 8) for name, frame in found.items()}
 
 
 def _follow(before: np.ndarray, now: np.ndarray, flow: Flow) -> _Motion | None:
@@ -228,7 +224,7 @@ def _readings(
     motion: _Motion | None,
     score: Score | None,
 ) -> dict[str, Reading]:
-    lumas = {name: frame @ WEIGHTS for name, frame in frames.items()}
+    lumas = {name: frame @ LUMA for name, frame in frames.items()}
     light = float(lumas["source"].mean())
     errors: dict[str, float] = {}
     changes: dict[str, float] = {}

@@ -6,6 +6,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dreamvid.media.colours import to_depth
+
 FINE = 1280 * 720
 """Up to so many pixels flow is refined down to half the resolution, above to a quarter."""
 LEAST_SIDE = 64
@@ -40,8 +42,7 @@ def grey(picture: np.ndarray) -> np.ndarray:
     Returns:
       uint8 (h, w).
     """
-    luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    return luma if luma.dtype == np.uint8 else cv2.convertScaleAbs(luma, alpha=1 / 257)
+    return to_depth(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), 8)
 
 
 def match(now: np.ndarray, then: np.ndarray) -> Match:

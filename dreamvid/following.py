@@ -172,8 +172,7 @@ def _finished(
     dreamed = ops.match_tone_of_areas(image, picture, hold_tone) - picture
     now = ops.fineness(dreamed)
     # Of what each picture adds, the finest differs with its jitter, and would be averaged away.
-    gain = jnp.clip(fineness / jnp.maximum(now, 1e-4), 0.5, 2.0)
-    dreamed += hold_detail * (gain - 1.0) * ops.fine_detail(dreamed)
+    dreamed = ops.match_sharpness(dreamed, fineness * ops.rms_luma(dreamed), hold_detail)
     if mask is not None:
         dreamed = jnp.asarray(mask)[..., None] * dreamed
     dreamed = jnp.clip(picture + dreamed, 0.0, 1.0) - picture

@@ -10,12 +10,11 @@ import numpy as np
 from scipy.fft import dctn
 
 from dreamvid.errors import MediaError, OptionError
+from dreamvid.media.colours import LUMA
 
 if TYPE_CHECKING:
     from dreamvid.models import Model
 
-WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
-"""Luma of encoded R, G and B. Source: ITU-R BT.709."""
 CUTOFF = 0.25
 """Cycles a pixel, in any direction, above which detail counts as high-frequency."""
 REFERENCE = 50
@@ -96,15 +95,15 @@ def figures(frames: Iterable[np.ndarray], score: Score | None = None) -> Iterato
     """
     first = before = None
     for index, frame in enumerate(frames):
-        luma = frame @ WEIGHTS
+        luma = frame @ LUMA
         brightness = float(luma.mean())
         red, _, blue = frame.mean((0, 1))
         yield FrameFigures(
             index=index,
             brightness=brightness,
             contrast=float(luma.std()),
-            cb=float((blue - brightness) / (2 * (1 - WEIGHTS[2]))),
-            cr=float((red - brightness) / (2 * (1 - WEIGHTS[0]))),
+            cb=float((blue - brightness) / (2 * (1 - LUMA[2]))),
+            cr=float((red - brightness) / (2 * (1 - LUMA[0]))),
             high_frequency=high_frequency(luma),
             clipped=100 * float(((frame == 0) | (frame == 255)).mean()),
             neighbour_psnr=None if before is None else psnr(before, frame),

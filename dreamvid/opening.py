@@ -15,7 +15,7 @@ from dreamvid.media.audio import beginning, read_signals
 from dreamvid.media.codecs import Showing
 from dreamvid.media.film import Film, survey
 from dreamvid.media.masks import Mask, read_mask
-from dreamvid.media.numbered import frames_at
+from dreamvid.media.numbered import find_stills, frames_at
 from dreamvid.media.sinks import encoding_of
 from dreamvid.media.sources import open_source
 from dreamvid.media.stills import Picture, fit, read_picture
@@ -86,6 +86,10 @@ def open_film(recipe: Recipe, output: Path, watch: Callable[[int], None] | None 
         raise OptionError("--end (footage.end)", told)
     _check_apart("film", path, output)
     if recipe.mask is not None:
+        try:  # before the film is looked through, which may take a while
+            open_source(recipe.mask)
+        except MediaError as error:
+            raise MediaError(f"mask: {error}") from None
         _check_apart("mask", recipe.mask, output)
     made = encoding_of(output, Showing(fps=Fraction(1)), recipe.output)
     square, even = not made.format.keeps_aspect, made.steps != (1, 1)
@@ -112,13 +116,10 @@ def open_film(recipe: Recipe, output: Path, watch: Callable[[int], None] | None 
 
 
 def _check_apart(name: str, path: Path, output: Path) -> None:
-    """Refuses what cannot be opened, or would be replaced; it may take a while to look through."""
+    """Refuses an output that would replace what it is made from."""
     if is_same(path, output):
         raise MediaError(f"output {output} is the {name} itself: choose another name")
-    try:
-        files = open_source(path).files
-    except MediaError as error:
-        raise MediaError(f"mask: {error}" if name == "mask" else str(error)) from None
+    files = find_stills(path) or [path]
     if {file.resolve() for file in frames_at(output)} & {file.resolve() for file in files}:
         raise MediaError(f"output {output} would replace stills of the {name}: name it otherwise")
 

@@ -251,9 +251,12 @@ def fine_detail(image: Image) -> Image:
     return image - smooth
 
 
-def sharpness(detail: Image) -> jax.Array:
-    """The root mean square luma of a picture's `fine_detail`: (h, w, 3) -> scalar."""
-    return jnp.sqrt(jnp.mean((detail @ _TO_YCC[0]) ** 2))
+def rms_luma(image: Image) -> jax.Array:
+    """The root mean square luma of a picture about 0: (h, w, 3) -> scalar.
+
+    Of a picture's `fine_detail` it is the sharpness.
+    """
+    return jnp.sqrt(jnp.mean((image @ _TO_YCC[0]) ** 2))
 
 
 def match_sharpness(image: Image, target: jax.Array | float, strength: jax.Array | float) -> Image:
@@ -261,7 +264,7 @@ def match_sharpness(image: Image, target: jax.Array | float, strength: jax.Array
 
     Args:
       image: float32 (h, w, c).
-      target: The `sharpness` to lead to.
+      target: The sharpness to lead to, the `rms_luma` of fine detail.
       strength: 0 leaves the picture as it is, 1 goes all the way.
 
     Returns:
@@ -269,14 +272,13 @@ def match_sharpness(image: Image, target: jax.Array | float, strength: jax.Array
     """
     detail = fine_detail(image)
     # What is flat has no detail, and what is there is at most doubled.
-    gain = jnp.clip(target / jnp.maximum(sharpness(detail), 1e-4), 0.5, 2.0)
+    gain = jnp.clip(target / jnp.maximum(rms_luma(detail), 1e-4), 0.5, 2.0)
     return image + strength * (gain - 1.0) * detail
 
 
 def fineness(image: Image) -> jax.Array:
     """The share of fine detail in a picture about 0, in its luma: (h, w, 3) -> scalar in [0, 1]."""
-    total = jnp.sqrt(jnp.mean((image @ _TO_YCC[0]) ** 2))
-    return sharpness(fine_detail(image)) / jnp.maximum(total, 1e-4)
+    return rms_luma(fine_detail(image)) / jnp.maximum(rms_luma(image), 1e-4)
 
 
 def soft_clip(image: Image, knee: jax.Array | float) -> Image:

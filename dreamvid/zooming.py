@@ -184,7 +184,7 @@ def _held(
     learning: jax.Array | float,
 ) -> tuple[Image, jax.Array]:
     """The picture led back to the anchors, and the anchor of sharpness, which learns from it."""
-    now = ops.sharpness(ops.fine_detail(image))
+    now = ops.rms_luma(ops.fine_detail(image))
     image = ops.match_sharpness(image, sharpness, sharpness_strength)
     image = ops.soft_clip(ops.match_tone(image, tone, tone_strength), knee)
     return jnp.clip(image, 0.0, 1.0), sharpness + learning * (now - sharpness)

@@ -9,7 +9,7 @@ import pytest
 from dreamvid.coherence import FLOWS, Flow, FrameFigures, Summary, coherence, summary
 from dreamvid.errors import MediaError
 from dreamvid.fields import Size
-from dreamvid.measure import WEIGHTS
+from dreamvid.media.colours import LUMA
 from scenes import moving_scene
 
 PAN = (3.0, -2.0)
@@ -170,7 +170,7 @@ def test_brightness_and_distance_are_those_to_the_source():
     assert summary(frames, 1).brightness_drift == pytest.approx(4)
     assert summary(frames, 3).brightness_drift == 0
     tinted, _ = measured(added(source, np.array([8.0, 0, 0])), source)
-    assert tinted[2].output.brightness == pytest.approx(8 * WEIGHTS[0])
+    assert tinted[2].output.brightness == pytest.approx(8 * LUMA[0])
 
 
 def test_the_objective_is_told_beside_the_error():

@@ -12,7 +12,8 @@ from dreamvid.ascent import dream, frame_key
 from dreamvid.coherence import FLOWS, coherence, summary
 from dreamvid.fields import Size
 from dreamvid.following import steps_of
-from dreamvid.measure import WEIGHTS, layer_score
+from dreamvid.measure import layer_score
+from dreamvid.media.colours import LUMA
 from dreamvid.models import Model
 from dreamvid.objectives import Layer
 from dreamvid.options import Ascent, Coherence, General
@@ -91,7 +92,7 @@ def test_after_its_first_frames_a_film_compiles_nothing(model: Model):
 
 def fine(dreams: np.ndarray, film: np.ndarray) -> np.ndarray:
     """What was dreamed, as luma without what is coarse: float32 (frames, h, w)."""
-    luma = ((dreams - film / 255) @ WEIGHTS).astype(np.float32)
+    luma = ((dreams - film / 255) @ LUMA).astype(np.float32)
     return np.stack([picture - cv2.GaussianBlur(picture, (0, 0), 6) for picture in luma])
 
 
@@ -148,7 +149,7 @@ def test_it_neither_boils_nor_piles_up_where_nothing_moves(model: Model):
     size = np.abs(made - film / np.float32(255)).mean((1, 2, 3))
     assert size[39] == pytest.approx(size[15], rel=0.1)
     assert size[39] > 0.5 * size[0]
-    luma = made.mean((1, 2)) @ WEIGHTS
+    luma = made.mean((1, 2)) @ LUMA
     assert abs(luma[39] - luma[15]) < 2 / 255
 
 

@@ -21,6 +21,8 @@ WEIGHTS = {
 }
 """Colour matrix as swscale numbers it -> the weights of red and blue in luma. Source: H.273."""
 BT709, BT601 = 1, 5
+LUMA = np.array([0.2126, 0.7152, 0.0722])
+"""Luma of encoded R, G and B. Source: ITU-R BT.709."""
 RGB, UNKNOWN = 0, 2
 LIMITED, FULL = 1, 2
 """Ranges of levels: 16 to 235, or 0 to 255."""
@@ -71,8 +73,8 @@ def to_depth(pixels: np.ndarray, depth: int) -> np.ndarray:
         return pixels
     if depth == 16:
         return pixels.astype(np.uint16) * np.uint16(257)
-    # By hand, since swscale would make it half a level too bright.
-    return np.round(pixels / 257).astype(np.uint8)
+    # Not by swscale, which would make it half a level too bright.
+    return cv2.convertScaleAbs(pixels, alpha=1 / 257)
 
 
 def _shallow(frame: VideoFrame, matrix: int, levels: int) -> np.ndarray:

@@ -10,15 +10,13 @@ import numpy as np
 
 from dreamvid.errors import MediaError
 from dreamvid.fields import Size
+from dreamvid.media.colours import LUMA
 from dreamvid.media.film import Film, survey
 from dreamvid.media.shape import Shape
 from dreamvid.media.sources import open_source
 from dreamvid.media.stills import Picture, read_picture
 from dreamvid.options import Footage
 from dreamvid.paths import sha256_of
-
-LUMA = np.array([[0.2126, 0.7152, 0.0722]])
-"""Weights of encoded R, G and B. Source: ITU-R BT.709."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +92,13 @@ def _shape(size: Size, film: Film) -> Shape:
 
 
 def _still(picture: Picture, shape: Shape, feather: float) -> np.ndarray:
-    mask = cv2.transform(picture.rgb, LUMA)
+    mask = cv2.transform(picture.rgb, LUMA[None])
     mask = mask if picture.alpha is None else mask * picture.alpha
     return _soften(shape.apply(mask), feather)
 
 
 def _luma(pixels: np.ndarray) -> np.ndarray:
-    return cv2.transform(pixels.astype(np.float32) / np.iinfo(pixels.dtype).max, LUMA)
+    return cv2.transform(pixels.astype(np.float32) / np.iinfo(pixels.dtype).max, LUMA[None])
 
 
 def _soften(mask: np.ndarray, feather: float) -> np.ndarray:

@@ -66,6 +66,11 @@ def find_stills(path: Path) -> list[Path] | None:
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty: it holds no clip")
         return None
+    if lies == "device":
+        raise MediaError(
+            f"{path} is a device, which cannot be looked through beforehand: record it first, for "
+            f"example with ffmpeg -i {path} -t 10 film.mkv"
+        )
     if lies != "nothing":
         raise MediaError(f"{path} is a {lies}, not a clip: name a file")
     if is_pattern(path):

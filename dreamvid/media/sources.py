@@ -19,7 +19,6 @@ from dreamvid.media.decode import unreadable
 from dreamvid.media.numbered import find_stills
 from dreamvid.media.stills import FORMATS, Picture, read_picture
 from dreamvid.media.video import Shown, Video, small_size
-from dreamvid.paths import what_is_at
 
 ANIMATED = {"GIF": Fraction(1, 100), "WEBP": Fraction(1, 1000), "PNG": Fraction(1, 1000)}
 """Pillow's formats whose frames follow in time, and their clocks' ticks in seconds; frames of
@@ -41,11 +40,6 @@ def open_source(path: Path, fps: Fraction = STILLS_A_SECOND) -> "Source":
     Raises:
       MediaError: There is nothing of the kind, or it holds no picture.
     """
-    if what_is_at(path) == "device":
-        raise MediaError(
-            f"{path} is a device, which cannot be looked through beforehand: record it first, for "
-            f"example with ffmpeg -i {path} -t 10 film.mkv"
-        )
     stills = find_stills(path)
     if stills is None and (tick := _tick(path)):
         return Animation(path, tick)
