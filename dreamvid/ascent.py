@@ -1,23 +1,23 @@
 """Gradient ascent on a picture: one step, the steps of an octave, and the octaves of a dream.
 
-Source: google/deepdream, `dream.ipynb`, 2015, whose arithmetic this is.
+Source: google/deepdream, `dream.ipynb`, 2015, whose arithmetic this is by default.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 from dreamvid.errors import DreamError
+from dreamvid.gradients import GRADIENTS, OPTIMIZERS, State
 from dreamvid.models import LayerInfo, Model
 from dreamvid.models.model import SMALLEST_SIDE, check_size
+from dreamvid.objectives import Sum
 from dreamvid.ops import resize_bilinear
 from dreamvid.options import Ascent
-from dreamvid.types import Image, Objective
-
-# A mean gradient below this is none at all: dividing by it would blow up rounding errors.
-FAINTEST = float(jnp.finfo(jnp.float32).tiny)
+from dreamvid.types import IMAGE, MASKS, Activations, Image, Objective
 
 
 def dream(
@@ -27,49 +27,85 @@ def dream(
     ascent: Ascent,
     key: jax.Array,
     weight: jax.Array | None = None,
+    masks: jax.Array | None = None,
 ) -> Image:
     """Dreams one picture: the ascent at several scales, smallest first.
 
     Each octave dreams the source at its size plus the detail that the octaves below have found;
-    only that detail is enlarged, so the source stays sharp.
+    only that detail is enlarged, so the source stays sharp. With `octave_carry` "image" the dreamed
+    picture itself is enlarged.
 
     Args:
       model: The network.
       image: float (h, w, 3), RGB in [0, 1], at least 16 pixels high and wide, and as large as the
         layers need.
       objective: What to make grow.
-      ascent: Steps, octaves, rate, jitter. Only `octaves` and `octave_scale` change what is
-        compiled, and only through the sizes they give.
+      ascent: Steps, octaves, rate, jitter. Octaves change what is compiled through the sizes they
+        give, `gradient`, `optimizer` and `balance` by what they are; all else is traced.
       key: Randomness of the jitter; the same key gives the same dream.
       weight: float32 (h, w, 1), at least 0: by what the rate is multiplied at each place; None is 1
         everywhere.
+      masks: float32 (h, w, masks) in [0, 1]: where the objective's `Masked` terms count.
 
     Returns:
       float32 (h, w, 3) in [0, 1].
 
     Raises:
-      DreamError: The image is too small or does not hold floats, or the objective reads a layer
-        that does not exist.
+      DreamError: The image is too small or does not hold floats, the objective reads a layer that
+        does not exist, or compares pictures that are dreamed together.
     """
     if image.dtype.kind != "f":
         raise DreamError(f"image holds {image.dtype} values: convert it to floats in [0, 1]")
+    if getattr(objective, "together", False):
+        raise DreamError(
+            "diversity and alignment compare pictures that are dreamed together: this is one"
+        )
     image = jnp.asarray(image, jnp.float32)
     height, width = image.shape[:2]
-    infos = [model.layer(name) for name in objective.layers]
-    check_size(width, height, smallest=max(info.smallest for info in infos))
+    infos = [model.layer(name) for name in network_layers(objective)]
+    check_size(width, height, smallest=max((info.smallest for info in infos), default=0))
     sizes = octave_sizes(height, width, ascent, smallest_octave(infos))
-    bases = [image]
+    bases = [resize_bilinear(image, *sizes[0])]
     for size in sizes[1:]:
         # Each from the one before, as the original does, not each from the source.
         bases.append(resize_bilinear(bases[-1], *size))
-    detail = jnp.zeros_like(bases[-1])
+    dreamed = bases[-1]
+    detail = jnp.zeros_like(dreamed)
     for octave, base in enumerate(reversed(bases)):
-        detail = resize_bilinear(detail, *base.shape[:2])
-        local = None if weight is None else resize_bilinear(weight, *base.shape[:2])
+        size = base.shape[:2]
+        if ascent.octave_carry == "image":
+            begun = resize_bilinear(dreamed, *size) + 0.0  # a copy, since it is given up
+        else:
+            begun = base + resize_bilinear(detail, *size)
+        local, masked = (
+            None if places is None else resize_bilinear(places, *size) for places in (weight, masks)
+        )
         octave_key = jax.random.fold_in(key, octave)
-        dreamed = ascend(model, base + detail, objective, ascent, octave_key, local)
+        dreamed = ascend(model, begun, objective, ascent, octave_key, local, masked)
         detail = dreamed - base
-    return jnp.clip(bases[0] + detail, 0.0, 1.0)
+    if ascent.octave_carry == "image":
+        return jnp.clip(resize_bilinear(dreamed, height, width), 0.0, 1.0)
+    return jnp.clip(image + resize_bilinear(detail, height, width), 0.0, 1.0)
+
+
+def network_layers(objective: Objective) -> list[str]:
+    """The layers of a network that an objective reads."""
+    return [name for name in objective.layers if name != IMAGE]
+
+
+def see(
+    model: Model, image: Image, objective: Objective, masks: jax.Array | None = None
+) -> Activations:
+    """All that an objective reads of a picture.
+
+    Args:
+      model: The network.
+      image: float32 (h, w, 3), RGB in [0, 1].
+      objective: Says which layers.
+      masks: float32 (h, w, masks), where it has masks.
+    """
+    seen = {IMAGE: image, **model.activations(image, network_layers(objective))}
+    return seen if masks is None else seen | {MASKS: masks}
 
 
 def frame_key(seed: int, number: int, use: int = 0) -> jax.Array:
@@ -86,19 +122,20 @@ def frame_key(seed: int, number: int, use: int = 0) -> jax.Array:
 
 def smallest_octave(layers: Iterable[LayerInfo]) -> int:
     """Least side of an octave, in pixels, in which these layers can be dreamed of."""
-    return max(max(layer.stride, layer.smallest) for layer in layers)
+    return max((max(layer.stride, layer.smallest) for layer in layers), default=SMALLEST_SIDE)
 
 
 def octave_sizes(
     height: int, width: int, ascent: Ascent, smallest: int = SMALLEST_SIDE
 ) -> list[tuple[int, int]]:
-    """The (height, width) of each octave, the picture's own first.
+    """The (height, width) of each octave, largest first: the picture's own but for `octaves_above`.
 
     Each is the one before divided by the octave scale and rounded. No side falls below `smallest`
     pixels, from `smallest_octave`, or below SMALLEST_SIDE; where that leaves nothing to shrink, the
     octaves end.
     """
-    sizes = [(height, width)]
+    enlarged = ascent.octave_scale ** min(ascent.octaves_above, ascent.octaves - 1)
+    sizes = [(round(height * enlarged), round(width * enlarged))]
     floor = max(smallest, SMALLEST_SIDE)
     for _ in range(ascent.octaves - 1):
         rows, columns = (
@@ -110,6 +147,45 @@ def octave_sizes(
     return sizes
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["count", "rate", "jitter"],
+    meta_fields=["gradient", "optimizer", "balance"],
+)
+@dataclass(frozen=True)
+class Climb:
+    """How an octave is climbed: numbers that may animate, and rules that shape the program."""
+
+    count: jax.Array | int
+    """Steps."""
+    rate: jax.Array | float
+    """Mean absolute change of a value in a step, in 8-bit levels."""
+    jitter: jax.Array | int
+    """The shift is drawn from [-jitter, jitter] pixels in x and y, and wraps around."""
+    gradient: str = "mean"
+    """How the gradient is normalised, one of GRADIENTS."""
+    optimizer: str = "plain"
+    """What is made of it, one of OPTIMIZERS."""
+    balance: bool = False
+    """Whether each term of a sum is normalised by itself before it is weighted."""
+
+    @classmethod
+    def of(cls, ascent: Ascent) -> "Climb":
+        """The climb of a moment's options."""
+        return cls(
+            ascent.steps,
+            ascent.rate,
+            ascent.jitter,
+            ascent.gradient,
+            ascent.optimizer,
+            ascent.balance,
+        )
+
+    def begin(self, image: Image) -> State:
+        """What the optimizer remembers before the first step."""
+        return OPTIMIZERS[self.optimizer].begin(image)
+
+
 def ascend(
     model: Model,
     image: Image,
@@ -117,62 +193,79 @@ def ascend(
     ascent: Ascent,
     key: jax.Array,
     weight: jax.Array | None = None,
+    masks: jax.Array | None = None,
 ) -> Image:
     """All steps of one octave; step i draws its jitter from fold_in(key, i). Gives up `image`.
 
     The loop is in the compiled program on an accelerator, where every call costs, and outside it on
     a CPU, where XLA runs a loop's body on fewer threads (at less than half the speed, measured).
     """
+    climb = Climb.of(ascent)
     if jax.default_backend() != "cpu":
-        return steps(model, image, objective, ascent.steps, ascent.rate, ascent.jitter, key, weight)
+        return steps(model, image, objective, climb, key, weight, masks)
+    state = climb.begin(image)
     for index in range(ascent.steps):
-        image = step(model, image, objective, ascent.rate, ascent.jitter, key, index, weight)
+        image, state = step(model, image, state, objective, climb, key, index, weight, masks)
     return image
 
 
 def take_step(
     model: Model,
     image: Image,
+    state: State,
     objective: Objective,
-    rate: jax.Array | float,
-    jitter: jax.Array | int,
+    climb: Climb,
     key: jax.Array,
     index: jax.Array | int,
     weight: jax.Array | None = None,
-) -> Image:
+    masks: jax.Array | None = None,
+) -> tuple[Image, State]:
     """One step up the normalised gradient, seen through a random shift of the picture.
 
     Args:
       model: The network.
       image: float32 (h, w, 3), RGB in [0, 1].
+      state: What the optimizer remembers, from `Climb.begin` or the step before.
       objective: What to make grow.
-      rate: Mean absolute change of a value, in 8-bit levels.
-      jitter: The shift is drawn from [-jitter, jitter] pixels in x and y, and wraps around.
+      climb: How.
       key: The octave's randomness.
       index: The step's number in its octave.
       weight: float32 (h, w, 1): by what the rate is multiplied at each place; None is 1.
+      masks: float32 (h, w, masks) in [0, 1], where the objective has masks.
 
     Returns:
-      float32 (h, w, 3) in [0, 1]; the image itself, clipped, where the gradient is zero or is not
-      finite.
+      float32 (h, w, 3) in [0, 1], the image itself, clipped, where the gradient is zero or is not
+      finite; and what the optimizer remembers.
     """
-    shift = draw_shift(key, index, jitter)
+    shift = draw_shift(key, index, climb.jitter)
     shifted = jnp.roll(image, shift, axis=(0, 1))
-
-    def score(picture: Image) -> jax.Array:
-        return objective(model.activations(picture, objective.layers))
-
-    gradient = jnp.roll(jax.grad(score)(shifted), -shift, axis=(0, 1))
-    size = jnp.mean(jnp.abs(gradient))
-    usable = jnp.isfinite(size) & (size >= FAINTEST)
-    # The division first: rate / size may overflow where gradient / size does not.
-    change = rate / 255.0 * (gradient / jnp.where(usable, size, 1.0))
+    seen_through = None if masks is None else jnp.roll(masks, shift, axis=(0, 1))
+    gradient = _gradient(model, shifted, objective, climb, seen_through)
+    gradient = jnp.roll(gradient, -shift, axis=(0, 1))
+    direction = GRADIENTS[climb.gradient](gradient, index, climb.count)
+    direction, state = OPTIMIZERS[climb.optimizer].update(direction, state)
+    change = climb.rate / 255.0 * direction
     if weight is not None:
         change = weight * change
-    return jnp.clip(image + jnp.where(usable, change, 0.0), 0.0, 1.0)
+    return jnp.clip(image + change, 0.0, 1.0), state
 
 
-step = jax.jit(take_step, donate_argnames="image")
+def _gradient(
+    model: Model, image: Image, objective: Objective, climb: Climb, masks: jax.Array | None
+) -> Image:
+    if not (climb.balance and isinstance(objective, Sum)):
+        return jax.grad(lambda picture: objective(see(model, picture, objective, masks)))(image)
+    values, back = jax.vjp(
+        lambda picture: objective.each(see(model, picture, objective, masks)), image
+    )
+    total = jnp.zeros_like(image)
+    for weight, one in zip(objective.weights, jnp.eye(len(values)), strict=True):
+        (own,) = back(one)
+        total += weight * GRADIENTS["mean"](own, 0, 1)
+    return total
+
+
+step = jax.jit(take_step, donate_argnames=("image", "state"))
 """`take_step`, compiled once a size; what animates is an argument. Gives up `image`'s memory."""
 
 
@@ -181,18 +274,17 @@ def steps(
     model: Model,
     image: Image,
     objective: Objective,
-    count: jax.Array | int,
-    rate: jax.Array | float,
-    jitter: jax.Array | int,
+    climb: Climb,
     key: jax.Array,
     weight: jax.Array | None = None,
+    masks: jax.Array | None = None,
 ) -> Image:
-    """`count` steps in one compiled program. Gives up `image`'s memory."""
+    """All steps in one compiled program. Gives up `image`'s memory."""
 
-    def body(index: jax.Array, image: Image) -> Image:
-        return take_step(model, image, objective, rate, jitter, key, index, weight)
+    def body(index: jax.Array, now: tuple[Image, State]) -> tuple[Image, State]:
+        return take_step(model, *now, objective, climb, key, index, weight, masks)
 
-    return jax.lax.fori_loop(0, count, body, image)
+    return jax.lax.fori_loop(0, climb.count, body, (image, climb.begin(image)))[0]
 
 
 def draw_shift(key: jax.Array, index: jax.Array | int, jitter: jax.Array | int) -> jax.Array:

@@ -17,6 +17,7 @@ import numpy as np
 from dreamvid.errors import OptionError, ScheduleError
 from dreamvid.registry import unknown_name
 from dreamvid.schedule import Fade, Schedule, Scope
+from dreamvid.terms import Terms
 
 
 def option(
@@ -108,6 +109,7 @@ KINDS: dict[Any, Kind] = {
     float: Kind(float, Real, "a number"),
     str: Kind(str, str, "a name"),
     Size: Kind(Size.parse, Size, "a size such as 640x360"),
+    Terms: Kind(Terms.parse, Terms, "an objective such as mixed4c:61"),
     Fraction: Kind(read_rate, Real, "a number such as 30 or 30000/1001"),
 }
 
@@ -126,10 +128,10 @@ class Options:
             value: Any = getattr(self, field.name)
             object.__setattr__(self, field.name, read_option(field, value))
 
-    def animated(self) -> dict[dataclasses.Field, Schedule | Fade]:
-        """The options that are schedules."""
+    def animated(self) -> dict[dataclasses.Field, Schedule | Fade | Terms]:
+        """The options that are schedules, or hold some."""
         values = ((f, getattr(self, f.name)) for f in dataclasses.fields(self))  # type: ignore[arg-type]
-        return {f: value for f, value in values if isinstance(value, Schedule | Fade)}
+        return {f: value for f, value in values if isinstance(value, Schedule | Fade | Terms)}
 
     def at(self, time: float, scope: Scope) -> Self:
         """The same with every schedule's value at a moment.
@@ -172,6 +174,10 @@ class Options:
         name = shown or flag
         for field, schedule in self.animated().items():
             try:
+                if isinstance(schedule, Terms):
+                    for value in schedule.values:
+                        value.over(times, scope)
+                    continue
                 if isinstance(schedule, Fade):
                     schedule.at(0.0, scope)
                     continue
@@ -221,7 +227,7 @@ def read_option(field: dataclasses.Field, value: Any) -> Any:
         problem = unknown_name(field.name, str(value), facts["choices"], see)
         raise OptionError(flag(field), f"is {value!r}: {problem}")
     numbers = (value.width, value.height) if isinstance(value, Size) else (value,)
-    if kind not in (str, bool) and any(_out_of_bounds(field, number) for number in numbers):
+    if kind not in (str, bool, Terms) and any(_out_of_bounds(field, number) for number in numbers):
         raise _refusal(field, value)
     # NumPy's numbers too; an int for a float would compile once more.
     whole: dict[Any, Callable[[Any], Any]] = {int: int, float: float, Fraction: _fraction}
@@ -255,7 +261,8 @@ def _read(field: dataclasses.Field, text: str) -> Any:
 
 
 def _misread(field: dataclasses.Field, error: ScheduleError) -> OptionError:
-    return OptionError(flag(field), f"has a mistake in its schedule: {error}", error.excerpt())
+    where = "" if kind_of(field) is Terms else " in its schedule"
+    return OptionError(flag(field), f"has a mistake{where}: {error}", error.excerpt())
 
 
 def _out_of_bounds(field: dataclasses.Field, number: Any) -> Any:

@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dreamvid import ops
+from dreamvid.aims import Aim
 from dreamvid.ascent import dream, frame_key
 from dreamvid.flow import draw_flow, draw_trust
 from dreamvid.models import Model
-from dreamvid.objectives import of_layers
 from dreamvid.reel import Reel, View
 from dreamvid.timeline import Timeline
 from dreamvid.types import FilmCarry, Frame, Image
@@ -32,7 +32,7 @@ long steps make static."""
 
 
 def follow(
-    timeline: Timeline, model: Model | None, reel: Reel, carry: FilmCarry | None
+    timeline: Timeline, model: Model | None, aim: Aim, reel: Reel, carry: FilmCarry | None
 ) -> Generator[tuple[Frame, FilmCarry], None, None]:
     """The frames of a dreamed film; see `dreamvid.pipeline.frames`."""
     nothing = FilmCarry(-1, (), (), jnp.float32(0.0))
@@ -42,7 +42,7 @@ def follow(
             if model is None:
                 image, carry = _shown(view, timeline), replace(nothing, index=view.number)
             else:
-                image, carry = _dreamed(view, timeline, model, reel, carry)
+                image, carry = _dreamed(view, timeline, model, aim, reel, carry)
             yield Frame(view.number, image), carry
 
 
@@ -72,7 +72,7 @@ def _shown(view: View, timeline: Timeline) -> Image:
 
 
 def _dreamed(
-    view: View, timeline: Timeline, model: Model, reel: Reel, carry: FilmCarry
+    view: View, timeline: Timeline, model: Model, aim: Aim, reel: Reel, carry: FilmCarry
 ) -> tuple[Image, FilmCarry]:
     """A picture's dream as it is shown, and what the next one needs."""
     number, recipe = view.number, timeline.recipe
@@ -95,10 +95,11 @@ def _dreamed(
     image = dream(
         model,
         prior,
-        of_layers(recipe.layers, timeline.weights(number)),
+        aim.objective(timeline, number),
         replace(ascent, steps=steps),
         frame_key(recipe.general.seed, number),
         weight,
+        aim.masks(timeline, number),
     )
     image, kept[number], fineness = _finished(
         image,

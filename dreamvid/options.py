@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from dreamvid.fields import Options, Size, option
+from dreamvid.terms import Terms
 
 LARGEST_SIDE = 16384
 """Pixels of a clip's longer side; H.264 has no room for more."""
@@ -34,6 +35,12 @@ class Ascent(Options):
         "leaves it to the network.",
         animates=True,
     )
+    objective: Terms | None = option(
+        None,
+        'What to dream of instead of a layer, such as "mixed4c:61 + 0.3*mixed3b - 0.1*tv" (see: '
+        "dreamvid layers --objectives).",
+        unset="none",
+    )
     steps: int = option(
         10, "Steps of the ascent in each octave.", low=0, high=100_000, animates=True
     )
@@ -50,12 +57,36 @@ class Ascent(Options):
     octave_scale: float = option(
         1.4, "Size of each octave over the next smaller one.", above=1, high=10
     )
+    octaves_above: int = option(
+        0, "How many of the octaves are larger than the picture.", low=0, high=10
+    )
+    octave_carry: str = option(
+        "detail",
+        "What goes on to the next larger octave: the detail, over the source, or the image, which "
+        "softens it.",
+        choices=("detail", "image"),
+    )
     jitter: int = option(
         32,
         "Largest random shift of the picture in a step, in pixels.",
         low=0,
         high=10_000,
         animates=True,
+    )
+    gradient: str = option(
+        "mean",
+        "How a step is made even: by the mean of its size, by its deviation (std), smoothed first, "
+        "or scale by scale (laplacian).",
+        choices=("mean", "std", "smooth", "laplacian"),
+    )
+    optimizer: str = option(
+        "plain",
+        "What steps remember of those before: nothing (plain), where they led (momentum), and how "
+        "much each pixel changed too (adam).",
+        choices=("plain", "momentum", "adam"),
+    )
+    balance: bool = option(
+        False, "Give each term of an objective the same pull before it is weighted: takes longer."
     )
 
 

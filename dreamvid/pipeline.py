@@ -5,6 +5,7 @@ from typing import cast
 
 import numpy as np
 
+from dreamvid.aims import Aim
 from dreamvid.fields import Size
 from dreamvid.following import follow
 from dreamvid.models import Model
@@ -21,6 +22,7 @@ def frames(
     source: Image | np.ndarray | Reel,
     carry: Carry | None = None,
     timeline: Timeline | None = None,
+    aim: Aim | None = None,
 ) -> Generator[tuple[Frame, Carry], None, None]:
     """The frames of a clip, one after the other; a still is a clip of one.
 
@@ -34,6 +36,7 @@ def frames(
         the film to be dreamed.
       carry: What came with the last frame made, to go on from there; None begins.
       timeline: The recipe laid out for such a source, where the caller has done so already.
+      aim: What it dreams of, where the caller has resolved that already.
 
     Yields:
       Each frame, dreamed, and what the next one needs.
@@ -50,6 +53,8 @@ def frames(
             timeline = Timeline(recipe, recipe.scope(), source.film.size, source.film.times)
         else:
             timeline = Timeline(recipe, recipe.scope(), Size(source.shape[1], source.shape[0]))
+    if aim is None:
+        aim = Aim(timeline.recipe) if model is None else Aim.of(timeline.recipe, model)
     if isinstance(source, Reel):
-        return follow(timeline, model, source, cast("FilmCarry | None", carry))
-    return zoom(timeline, model, source, cast("ZoomCarry | None", carry))
+        return follow(timeline, model, aim, source, cast("FilmCarry | None", carry))
+    return zoom(timeline, model, aim, source, cast("ZoomCarry | None", carry))

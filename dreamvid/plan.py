@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from dreamvid import __version__
+from dreamvid.aims import Aim
 from dreamvid.checkpoints import store
 from dreamvid.errors import DreamError, MediaError, OptionError, ScheduleError
 from dreamvid.fields import Size
@@ -37,6 +38,8 @@ from dreamvid.timeline import Timeline
 
 NETWORK_DIGEST = "network sha256"
 """What a finished file and a run call the digest of their network."""
+AIM_DIGEST = "guides sha256"
+"""What they call that of the files that their objective names."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Plan:
     """The picture it begins with, float32 (h, w, 3) in [0, 1] at the clip's size; or the film."""
     model: Model | None
     """None where nothing is dreamed."""
+    aim: Aim
+    """What is dreamed of."""
     scope: Scope
     run: Run
     settings: str
@@ -139,11 +144,12 @@ def plan_clip(
         raise MediaError(f"output {output}: an endless clip is numbered by itself, name a clip")
     dreaming = not motion_only and recipe.coherence.show == "dream"
     model, network = None, "none"
+    aim = Aim(recipe)
     recipe = _with_network(recipe)
     if begun:
         network = begun.fingerprint.get(NETWORK_DIGEST, "unknown")
     elif dreaming:
-        recipe, model = _load(recipe)
+        recipe, model, aim = _load(recipe)
         network = store.digest(recipe.network)
     if recipe.kind == "video":
         showing = Showing(size=recipe.footage.size, fps=recipe.footage.fps or Fraction(1))
@@ -159,11 +165,16 @@ def plan_clip(
     scope = recipe.scope(opened.signals)
     recipe.check(scope, opened.moments)
     assert recipe.clip.size
+    aim = replace(aim, recipe=recipe)
     if model:
-        _check_layers(recipe, model, recipe.clip.size)
+        _check_layers(aim, model, recipe.clip.size)
+    for times in recipe.times(opened.moments):
+        aim.check(times, scope)
+    of_aim = aim.digest() or (begun.fingerprint.get(AIM_DIGEST, "") if begun else "")
     digests = {
         **opened.digests,
         NETWORK_DIGEST: network,
+        **({AIM_DIGEST: of_aim} if of_aim else {}),
         **({"tables sha256": scope.digest()} if scope.digest() else {}),
         **({"camera only": "not dreamed"} if motion_only else {}),
     }
@@ -180,7 +191,7 @@ def plan_clip(
     folder = str(recipe.folder.absolute())
     run = Run(recipe.to_toml(), folder, str(target), overwrite, motion_only, fingerprint)
     settings = _settings(recipe, output, digests)
-    plan = Plan(recipe, output, opened.source, model, scope, run, settings)
+    plan = Plan(recipe, output, opened.source, model, aim, scope, run, settings)
     _ = plan.timeline.margin  # raises where the camera looks behind itself
     _check_names(plan)
     return plan
@@ -196,6 +207,8 @@ class StillPlan:
     picture: Picture
     """What is dreamed."""
     model: Model
+    aim: Aim
+    """What is dreamed of."""
     settings: str
     """The recipe as it is written into the file."""
 
@@ -221,14 +234,16 @@ def plan_still(recipe: Recipe, output: Path, overwrite: bool = False) -> StillPl
     check_extent(output, picture.size)
     recipe = _with_network(replace(recipe, kind="image", clip=Clip(frames=1)))
     recipe.check(recipe.scope())
-    recipe, model = _load(recipe)
-    _check_layers(recipe, model, picture.size)
+    recipe, model, aim = _load(recipe)
+    _check_layers(aim, model, picture.size)
+    aim.check(np.zeros(1), recipe.scope())
     digests = {
         "picture sha256": sha256_of(recipe.picture),
         NETWORK_DIGEST: store.digest(recipe.network),
+        **({AIM_DIGEST: aim.digest()} if aim.digest() else {}),
     }
     settings = _settings(recipe, output, digests)
-    return StillPlan(recipe, output, overwrite, picture, model, settings)
+    return StillPlan(recipe, output, overwrite, picture, model, aim, settings)
 
 
 def plan_of(
@@ -311,11 +326,12 @@ def _with_network(recipe: Recipe) -> Recipe:
 
 
 def _task(recipe: Recipe, size: Size) -> str:
-    return f"dreaming {size} pixels at {', '.join(recipe.layers)} of {recipe.network}"
+    of = recipe.ascent.objective or ", ".join(recipe.layers)
+    return f"dreaming {size} pixels at {of} of {recipe.network}"
 
 
-def _load(recipe: Recipe) -> tuple[Recipe, Model]:
-    """The recipe with the layers that it will dream of, all of the network, and that."""
+def _load(recipe: Recipe) -> tuple[Recipe, Model, Aim]:
+    """The recipe with the layers that it will dream of, all of the network; that; and the aim."""
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # the latter where it must not use the CPU
@@ -323,13 +339,15 @@ def _load(recipe: Recipe) -> tuple[Recipe, Model]:
         raise DreamError(f"JAX finds no device ({reason}): unset JAX_PLATFORMS") from None
     model = store.load(recipe.network)
     recipe = recipe.with_layer(model.favourite(recipe.kind))
-    _check_layers(recipe, model)
-    return recipe, model
+    aim = Aim.of(recipe, model)
+    _check_layers(aim, model)
+    return recipe, model, aim
 
 
-def _check_layers(recipe: Recipe, model: Model, size: Size | None = None) -> None:
+def _check_layers(aim: Aim, model: Model, size: Size | None = None) -> None:
     """Refuses layers that the network has not, or that need larger frames."""
-    for layer in recipe.layers:
+    recipe = aim.recipe
+    for layer in aim.layers:
         try:
             smallest = model.layer(layer).smallest  # raises where there is no such layer
             if size:
@@ -340,7 +358,8 @@ def _check_layers(recipe: Recipe, model: Model, size: Size | None = None) -> Non
                 excerpt = ScheduleError("", fade.text, fade.position_of(layer)).excerpt()
             here = f"dreamvid layers --model {recipe.network}"
             told = str(error).replace("dreamvid layers", here)
-            raise OptionError("--layer:", told, excerpt) from None
+            named = "--layer:" if recipe.ascent.objective is None else "--objective:"
+            raise OptionError(named, told, excerpt) from None
 
 
 def _settings(recipe: Recipe, output: Path, facts: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ from dreamvid.options import Anchors, Ascent, Clip, Coherence, Footage, General,
 from dreamvid.paths import packaged, seen_from_here, what_is_at
 from dreamvid.registry import unknown_name
 from dreamvid.schedule import Fade, Schedule, Scope
+from dreamvid.terms import Terms
 
 if TYPE_CHECKING:
     from dreamvid.media.film import Film  # which needs libraries that --help does without
@@ -101,7 +102,7 @@ class Recipe:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers that it dreams of at one time or another."""
+        """The layers that it dreams of at one time or another, where it names no objective."""
         layer = self.ascent.layer
         return layer.names if isinstance(layer, Fade) else (layer,)
 
@@ -116,8 +117,9 @@ class Recipe:
     @property
     def hears(self) -> bool:
         """Whether a schedule listens to a sound."""
-        moving = (s for group in self.groups.values() for s in group.animated().values())
-        return any(isinstance(schedule, Schedule) and schedule.uses for schedule in moving)
+        moving = [s for group in self.groups.values() for s in group.animated().values()]
+        within = [value.schedule for s in moving if isinstance(s, Terms) for value in s.values]
+        return any(isinstance(s, Schedule) and s.uses for s in (*moving, *within))
 
     def with_layer(self, favourite: str) -> "Recipe":
         """The recipe with a layer where it leaves that to the network.
@@ -125,7 +127,7 @@ class Recipe:
         Args:
           favourite: What the network prefers.
         """
-        if self.ascent.layer != AUTO:
+        if self.ascent.layer != AUTO or self.ascent.objective is not None:
             return self
         return replace(self, ascent=replace(self.ascent, layer=favourite))
 
@@ -176,10 +178,7 @@ class Recipe:
             raise _misfit("clip.draft", "cannot close a loop: use --loop pingpong, or no draft")
         if clip.draft and frames is None:
             raise _misfit("clip.draft", "needs a clip that ends: give --frames a number")
-        for start, count in _stretches(self.dreamed_frames, self.tick):
-            times = (start + np.arange(count)) * self.tick
-            if moments is not None:
-                times = moments[start : start + count]
+        for times in self.times(moments):
             # The camera is asked at every whole tick between the frames.
             ticks = np.arange(np.floor(times[0]), np.ceil(times[-1]) + 1)
             for name, group in self.groups.items():
@@ -188,6 +187,21 @@ class Recipe:
                     scope,
                     lambda f, n=name: _both(f"{n}.{f.name}"),
                 )
+
+    def times(self, moments: np.ndarray | None = None) -> Iterator[np.ndarray]:
+        """When each frame is shown, in ticks; of an endless clip's some.
+
+        Args:
+          moments: float64 (frames,), where they do not follow each other at the clip's rate.
+
+        Yields:
+          float64 (n,): a handy piece of them.
+        """
+        for start, count in _stretches(self.dreamed_frames, self.tick):
+            if moments is None:
+                yield (start + np.arange(count)) * self.tick
+            else:
+                yield moments[start : start + count]
 
     def rebased(self, folder: Path) -> "Recipe":
         """The same with names of files that start from another folder."""
@@ -200,11 +214,13 @@ class Recipe:
                 return str(path)
 
         model, audio, mask = self.general.model, self.clip.audio, self.footage.mask
+        objective = self.ascent.objective
         return replace(
             self,
             folder=folder,
             source=None if self.source is None else moved(self.source),
             general=replace(self.general, model=moved(model) if _is_file(model) else model),
+            ascent=replace(self.ascent, objective=objective and objective.with_files(moved)),
             clip=replace(self.clip, audio=None if audio is None else moved(audio)),
             footage=replace(self.footage, mask=None if mask is None else moved(mask)),
         )
@@ -250,14 +266,15 @@ class Recipe:
 
         Args:
           values: "ascent.rate" and the like -> a value, or its text. "camera.motion" takes another
-            motion, with that one's defaults.
+            motion, with that one's defaults; "ascent.preset" sets the ascent up as one of STYLES. A
+            layer takes the place of an objective, and the other way round.
           shown: How an option is called in errors.
 
         Raises:
           UnknownNameError: There is no such option.
           OptionError: A value cannot be used.
         """
-        new: dict[str, Any] = {}
+        values, new = _settled(values, shown), {}
         if "camera.motion" in values:
             motion = values["camera.motion"]
             if not isinstance(motion, str):
@@ -288,6 +305,79 @@ class Recipe:
             raise unknown_name("kind", changed.kind, KINDS, see)
         return changed
 
+
+def _settled(values: Mapping[str, Any], shown: Callable[[str], str]) -> dict[str, Any]:
+    """The values with those of a preset, and with a layer or an objective but not both."""
+    settled = dict(values)
+    if (preset := settled.pop("ascent.preset", None)) is not None:
+        if preset not in STYLES:
+            see = f"Known: {', '.join(STYLES)}"
+            problem = unknown_name("preset", str(preset), STYLES, see)
+            raise OptionError(shown("ascent.preset"), f"is {preset!r}: {problem}")
+        settled = {f"ascent.{key}": value for key, value in STYLES[preset].items()} | settled
+    layer, objective = (settled.get(f"ascent.{name}") for name in ("layer", "objective"))
+    if layer not in (None, AUTO) and objective not in (None, "none"):
+        problem = f"is given, and {shown('ascent.layer')} too: give one of them"
+        raise OptionError(shown("ascent.objective"), problem)
+    if layer not in (None, AUTO):
+        settled["ascent.objective"] = None
+    elif objective not in (None, "none"):
+        settled["ascent.layer"] = AUTO
+    return settled
+
+
+STYLES: dict[str, dict[str, Any]] = {
+    # google/deepdream, dream.ipynb, 2015.
+    "classic": {
+        "steps": 10,
+        "rate": 1.5,
+        "octaves": 4,
+        "octave_scale": 1.4,
+        "octaves_above": 0,
+        "octave_carry": "detail",
+        "jitter": 32,
+        "gradient": "mean",
+        "optimizer": "plain",
+    },
+    # gordicaleksa/pytorch-deepdream, deepdream.py: a rate of 0.09 in deviations of ImageNet's
+    # colours, which are 0.226 of the range on average.
+    "smooth": {
+        "steps": 10,
+        "rate": 5.2,
+        "octaves": 4,
+        "octave_scale": 1.8,
+        "octaves_above": 0,
+        "octave_carry": "image",
+        "jitter": 32,
+        "gradient": "smooth",
+        "optimizer": "plain",
+    },
+    # TensorFlow 1's deepdream.ipynb, render_lapnorm: shifts of up to a tile of 512 pixels.
+    "laplacian": {
+        "steps": 10,
+        "rate": 1.0,
+        "octaves": 3,
+        "octave_scale": 1.4,
+        "octaves_above": 0,
+        "octave_carry": "image",
+        "jitter": 256,
+        "gradient": "laplacian",
+        "optimizer": "plain",
+    },
+    # TensorFlow 2's tutorial: a step of 0.01 in a range of 2, octaves from 1.3^-2 to 1.3^2.
+    "tutorial": {
+        "steps": 100,
+        "rate": 1.275,
+        "octaves": 5,
+        "octave_scale": 1.3,
+        "octaves_above": 2,
+        "octave_carry": "image",
+        "jitter": 512,
+        "gradient": "std",
+        "optimizer": "plain",
+    },
+}
+"""Ascents that people know, with the defaults of the programs they come from."""
 
 GROUPS = tuple(dict.fromkeys(name for names in _GROUPS_OF.values() for name in names))
 """The names of all groups of options."""
@@ -440,4 +530,4 @@ def _stretches(frames: int | None, tick: float) -> list[tuple[int, int]]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Fraction) and value.denominator == 1:
         return int(value)
-    return str(value) if isinstance(value, Size | Fraction | Schedule | Fade) else value
+    return str(value) if isinstance(value, Size | Fraction | Schedule | Fade | Terms) else value

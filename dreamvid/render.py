@@ -99,7 +99,7 @@ def render_still(plan: StillPlan, watcher: Watcher) -> None:
     picture = plan.picture
     watcher.begin(plan.task, 1)
     with _enough_memory(picture.size):
-        ((frame, _),) = frames(plan.recipe, plan.model, picture.rgb)
+        ((frame, _),) = frames(plan.recipe, plan.model, picture.rgb, aim=plan.aim)
         dreamed = np.asarray(frame.image)
     write_picture(plan.output, Picture(dreamed, picture.alpha), plan.settings, plan.overwrite)
     watcher.advance()
@@ -130,7 +130,7 @@ def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
     if done == expected:
         return
     watcher.begin(plan.task, expected, done)
-    making = frames(plan.recipe, plan.model, plan.source, carry, timeline)
+    making = frames(plan.recipe, plan.model, plan.source, carry, timeline, plan.aim)
     with _enough_memory(plan.size), contextlib.closing(making) as made:
         for levels, carry in _begun_ahead(made, _LEVELS[plan.depth]):
             picture = np.asarray(levels) if carry.index >= 0 else None

@@ -118,6 +118,6 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def short(text: str) -> str:
-    """A user's text as an error quotes it, in 40 characters at most."""
-    return text if len(text) <= 40 else text[:39] + "…"
+def short(text: str, most: int = 40) -> str:
+    """A user's text as an error quotes it, in 40 characters at most, or so many."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -86,7 +86,7 @@ class Timeline:
 
     def moment(self, index: int) -> Recipe:
         """The recipe as it is at a frame, with numbers in place of schedules."""
-        moment = self.recipe.at(self._time(index), self.scope)
+        moment = self.recipe.at(self.time(index), self.scope)
         clip, ascent = self.recipe.clip, moment.ascent
         rate, steps = ascent.rate, ascent.steps
         if clip.strength == "clock":
@@ -98,7 +98,7 @@ class Timeline:
     def weights(self, index: int) -> dict[str, float]:
         """How much of each layer is dreamed at a frame; they add up to 1."""
         layer = self.recipe.ascent.layer
-        return layer.at(self._time(index), self.scope) if isinstance(layer, Fade) else {layer: 1.0}
+        return layer.at(self.time(index), self.scope) if isinstance(layer, Fade) else {layer: 1.0}
 
     def share(self, strength: float, frames: int = 1) -> float:
         """What is to be done in some frames of something of which a tick does `strength`."""
@@ -159,7 +159,8 @@ class Timeline:
     def _aspect(self) -> float:
         return self.size.width / self.size.height
 
-    def _time(self, index: int) -> float:
+    def time(self, index: int) -> float:
+        """When a frame is shown, in ticks."""
         if self.times is not None:
             return float(self.times[index] * self.recipe.clip.schedule_fps)
         return self.number(index) * self.recipe.tick

@@ -17,6 +17,12 @@ Image: TypeAlias = jax.Array
 Activations: TypeAlias = dict[str, jax.Array]
 """Layer name -> float32 (h, w, c)."""
 
+IMAGE = "image"
+"""The picture itself among the activations, float32 (h, w, 3), RGB in [0, 1]."""
+
+MASKS = "masks"
+"""The masks that are dreamed with among the activations, float32 (h, w, masks) in [0, 1]."""
+
 
 class Objective(Protocol):
     """What the ascent makes grow. A pytree, so that its numbers may animate without a compile."""

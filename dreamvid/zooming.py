@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dreamvid import ops
+from dreamvid.aims import Aim
 from dreamvid.ascent import dream, frame_key
 from dreamvid.fields import Size
 from dreamvid.models import Model
-from dreamvid.objectives import of_layers
 from dreamvid.options import Anchors
 from dreamvid.timeline import Timeline
 from dreamvid.types import Frame, Image, ZoomCarry
@@ -27,10 +27,14 @@ _NOVELTY = 0.12
 
 
 def zoom(
-    timeline: Timeline, model: Model | None, source: Image | np.ndarray, carry: ZoomCarry | None
+    timeline: Timeline,
+    model: Model | None,
+    aim: Aim,
+    source: Image | np.ndarray,
+    carry: ZoomCarry | None,
 ) -> Generator[tuple[Frame, ZoomCarry], None, None]:
     """The frames of a zoom, or of a still; see `dreamvid.pipeline.frames`."""
-    maker = _Maker(timeline, model)
+    maker = _Maker(timeline, model, aim)
     carry = carry or maker.begin(jnp.array(source, jnp.float32))
     step = maker.draft if timeline.recipe.clip.draft else maker.step
     while (last := timeline.last) is None or carry.index < last:
@@ -42,9 +46,10 @@ def zoom(
 class _Maker:
     """Makes each frame from the carry of the one before."""
 
-    def __init__(self, timeline: Timeline, model: Model | None):
+    def __init__(self, timeline: Timeline, model: Model | None, aim: Aim):
         self.timeline = timeline
         self._model = model
+        self._aim = aim
 
     def begin(self, source: Image) -> ZoomCarry:
         """The carry before the first frame: the source itself."""
@@ -120,8 +125,14 @@ class _Maker:
         moment = timeline.moment(index)
         image = prior
         if self._model is not None:
-            objective = of_layers(timeline.recipe.layers, timeline.weights(index))
-            image = dream(self._model, prior, objective, moment.ascent, self._key(index))
+            image = dream(
+                self._model,
+                prior,
+                self._aim.objective(timeline, index),
+                moment.ascent,
+                self._key(index),
+                masks=self._aim.masks(timeline, index),
+            )
         if timeline.recipe.kind == "image" or self._model is None:
             return replace(carry, index=index, image=image)
         anchors = moment.anchors

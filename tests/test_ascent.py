@@ -9,10 +9,21 @@ import numpy as np
 import pytest
 
 from dreamvid import ascent
-from dreamvid.ascent import ascend, draw_shift, dream, octave_sizes, step, steps, take_step
+from dreamvid.ascent import (
+    Climb,
+    ascend,
+    draw_shift,
+    dream,
+    octave_sizes,
+    step,
+    steps,
+    take_step,
+)
 from dreamvid.errors import DreamError
+from dreamvid.gradients import GRADIENTS, OPTIMIZERS
 from dreamvid.models import Model
 from dreamvid.objectives import Layer
+from dreamvid.ops import resize_bilinear
 from dreamvid.options import Ascent
 from small import counted_compiles, random_picture, tiny_model
 
@@ -108,7 +119,7 @@ def test_the_objective_rises(any_model: Model):
 
 def test_a_step_changes_values_by_its_rate_on_average(model: Model):
     image = 0.25 + random_picture(32, 32) / 2  # nothing is clipped
-    stepped = step(model, image + 0, OBJECTIVE, 1.5, 8, KEY, 0)
+    stepped, _ = step(model, image + 0, (), OBJECTIVE, Climb(1, 1.5, 8), KEY, 0)
     assert float(jnp.abs(stepped - image).mean()) * 255 == pytest.approx(1.5, rel=1e-3)
 
 
@@ -117,7 +128,7 @@ def test_steps_can_be_batched(model: Model):
     keys = jax.random.split(KEY)
 
     def one(image: jax.Array, key: jax.Array) -> jax.Array:
-        return take_step(model, image, OBJECTIVE, 1.5, 8, key, 0)
+        return take_step(model, image, (), OBJECTIVE, Climb(1, 1.5, 8), key, 0)[0]
 
     alone = jnp.stack([one(image, key) for image, key in zip(batch, keys, strict=True)])
     np.testing.assert_allclose(jax.vmap(one)(batch, keys), alone, atol=1e-5)
@@ -126,7 +137,7 @@ def test_steps_can_be_batched(model: Model):
 def test_the_loop_inside_the_program_is_the_loop_outside(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ):
-    options = Ascent(steps=3, jitter=8)
+    options = Ascent(steps=3, jitter=8, gradient="smooth", optimizer="adam")
     outside = ascend(model, random_picture(32, 40), OBJECTIVE, options, KEY)
     monkeypatch.setattr(ascent.jax, "default_backend", lambda: "gpu")
     inside = ascend(model, random_picture(32, 40), OBJECTIVE, options, KEY)
@@ -135,7 +146,9 @@ def test_the_loop_inside_the_program_is_the_loop_outside(
 
 def test_the_number_of_steps_is_an_argument(model: Model):
     before = steps._cache_size()  # type: ignore[attr-defined]
-    counts = [steps(model, random_picture(16, 16), OBJECTIVE, n, 1.5, 2, KEY) for n in (1, 2)]
+    counts = [
+        steps(model, random_picture(16, 16), OBJECTIVE, Climb(n, 1.5, 2), KEY) for n in (1, 2)
+    ]
     assert not np.allclose(*counts)
     assert steps._cache_size() - before == 1  # type: ignore[attr-defined]
 
@@ -217,3 +230,52 @@ def test_what_cannot_be_dreamed_is_refused_before_compiling(model: Model):
     with pytest.raises(DreamError, match="holds uint8 values"):
         dream(model, jnp.zeros((16, 16, 3), jnp.uint8), OBJECTIVE, Ascent(), KEY)
     assert step._cache_size() == before  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("gradient", list(GRADIENTS))
+@pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
+def test_the_objective_rises_however_it_is_climbed(model: Model, gradient: str, optimizer: str):
+    picture = random_picture(40, 40)
+    options = Ascent(steps=6, rate=0.5, octaves=1, jitter=2, gradient=gradient, optimizer=optimizer)
+    dreamed = dream(model, picture, LOW, options, KEY)
+    assert score(model, dreamed) > 1.02 * score(model, picture)
+
+
+LOW = Layer("conv2d2")
+
+
+@jax.jit
+def score(model: Model, picture: jax.Array) -> jax.Array:
+    return LOW(model.activations(picture, LOW.layers))
+
+
+def test_octaves_may_be_larger_than_the_picture():
+    options = Ascent(octaves=5, octave_scale=1.3, octaves_above=2)
+    assert octave_sizes(100, 200, options) == [
+        (169, 338),
+        (130, 260),
+        (100, 200),
+        (77, 154),
+        (59, 118),
+    ]
+
+
+@pytest.mark.parametrize("carry", ["detail", "image"])
+def test_what_is_not_dreamed_keeps_its_size(model: Model, carry: str):
+    options = Ascent(steps=0, octaves=3, octaves_above=1, octave_carry=carry)
+    picture = random_picture(33, 47)
+    dreamed = dream(model, picture, LOW, options, KEY)
+    assert dreamed.shape == picture.shape
+    lost = float(jnp.abs(dreamed - picture).mean())
+    # Only detail goes from octave to octave, so a picture keeps its own; whole images are softened.
+    assert lost < 1e-6 if carry == "detail" else lost > 0.01
+
+
+def test_images_are_carried_up_as_they_were_dreamed(model: Model):
+    options = Ascent(steps=2, octaves=2, octave_scale=1.5, jitter=0, octave_carry="image")
+    picture = random_picture(36, 48)
+    small = resize_bilinear(picture, 24, 32)
+    first = ascend(model, small, LOW, options, jax.random.fold_in(KEY, 0))
+    begun = resize_bilinear(first, 36, 48)
+    second = ascend(model, begun, LOW, options, jax.random.fold_in(KEY, 1))
+    np.testing.assert_allclose(dream(model, picture, LOW, options, KEY), second, atol=1e-5)

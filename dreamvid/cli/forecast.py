@@ -1,18 +1,20 @@
 """What a render would do and need, for --dry-run."""
 
 import time
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dreamvid.ascent import octave_sizes, smallest_octave, take_step
+from dreamvid.ascent import Climb, octave_sizes, smallest_octave, step
 from dreamvid.fields import flag
 from dreamvid.following import steps_of
 from dreamvid.media.sinks import ffmpeg_line
-from dreamvid.objectives import Layer
 from dreamvid.plan import Plan, part_name
 from dreamvid.schedule import Fade
+from dreamvid.scope import Scope, short
+from dreamvid.terms import Terms
 
 _WIDTH = 60
 """Columns of a plot."""
@@ -51,7 +53,7 @@ def forecast(plan: Plan) -> str:
     if keys is not None and keys != recipe.clip.frames:
         lines.append(f"dreams    {keys}")
     if plan.model:
-        lines.append(f"network   {recipe.network}, at {', '.join(recipe.layers)}")
+        lines.append(f"network   {recipe.network}, at {', '.join(plan.aim.layers)}")
     margin = timeline.margin
     if margin.width:
         lines.append(
@@ -100,7 +102,9 @@ def _plots(plan: Plan) -> list[str]:
     lines = []
     for group in recipe.groups.values():
         for field, schedule in group.animated().items():
-            if isinstance(schedule, Fade):
+            if isinstance(schedule, Terms):
+                lines += _term_plots(schedule, times, plan.scope)
+            elif isinstance(schedule, Fade):
                 for name in schedule.names:
                     shares = [schedule.at(t, plan.scope).get(name, 0.0) for t in times]
                     lines.append(_plot(name, np.array(shares), 0.0, 1.0))
@@ -108,6 +112,13 @@ def _plots(plan: Plan) -> list[str]:
                 values = schedule.over(times, plan.scope)
                 lines.append(_plot(flag(field), values, values.min(), values.max()))
     return lines
+
+
+def _term_plots(terms: Terms, times: np.ndarray, scope: Scope) -> Iterator[str]:
+    for value in terms.values:
+        if not value.fixed:
+            values = value.over(times, scope)
+            yield _plot(short(f"({value.part})", 18), values, values.min(), values.max())
 
 
 def _plot(name: str, values: np.ndarray, low: float, high: float) -> str:
@@ -124,12 +135,11 @@ def _work(plan: Plan) -> tuple[float, float]:
     ascent = plan.timeline.moment(0).ascent
     if plan.model is None:
         return 0.0, height * width * 12.0
-    layers = plan.recipe.layers
-    infos = [plan.model.layer(name) for name in layers]
-    objective = Layer(max(infos, key=lambda info: info.flops).name)
-    picture = jax.ShapeDtypeStruct((height, width, 3), jnp.float32)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    lowered = jax.jit(take_step).lower(plan.model, picture, objective, 1.5, 32, key, 0)
+    infos = [plan.model.layer(name) for name in plan.aim.layers]
+    objective, masks = (of(plan.timeline, 0) for of in (plan.aim.objective, plan.aim.masks))
+    climb, picture = Climb.of(ascent), jax.ShapeDtypeStruct((height, width, 3), jnp.float32)
+    state, key = jax.eval_shape(climb.begin, picture), jax.eval_shape(lambda: jax.random.key(0))
+    lowered = step.lower(plan.model, picture, state, objective, climb, key, 0, None, masks)
     cost = lowered.cost_analysis() or {}
     flops = float(cost.get("flops", 0.0))
     area = sum(h * w for h, w in octave_sizes(height, width, ascent, smallest_octave(infos))) / (

@@ -77,7 +77,7 @@ def find_stills(path: Path) -> list[Path] | None:
         stills = numbered(path)
         _check_gaps(path, stills)
     elif glob.has_magic(str(path)):
-        names = sorted(glob.glob(str(path)), key=_natural)  # noqa: PTH207 - may be absolute
+        names = sorted(glob.glob(str(path)), key=natural)  # noqa: PTH207 - may be absolute
         stills = {number: Path(name) for number, name in enumerate(names)}
         _check_gaps(path, _usual_steps([still.stem for still in stills.values()]))
     else:
@@ -87,7 +87,7 @@ def find_stills(path: Path) -> list[Path] | None:
     return list(stills.values())
 
 
-def _natural(name: str) -> list[tuple[bool, int, str]]:
+def natural(name: str) -> list[tuple[bool, int, str]]:
     """Sorts "frame 2" before "frame 10"."""
     parts = re.split("([0-9]+)", name)
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
