@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from dreamvid.errors import DreamError
 from dreamvid.gradients import GRADIENTS, OPTIMIZERS, State
-from dreamvid.models import LayerInfo, Model
+from dreamvid.models import AnyModel, LayerInfo
 from dreamvid.models.model import SMALLEST_SIDE, check_size
 from dreamvid.objectives import Sum
 from dreamvid.ops import resize_bilinear
@@ -21,7 +21,7 @@ from dreamvid.types import IMAGE, MASKS, Activations, Image, Objective
 
 
 def dream(
-    model: Model,
+    model: AnyModel,
     image: Image,
     objective: Objective,
     ascent: Ascent,
@@ -94,7 +94,7 @@ def network_layers(objective: Objective) -> list[str]:
 
 
 def see(
-    model: Model, image: Image, objective: Objective, masks: jax.Array | None = None
+    model: AnyModel, image: Image, objective: Objective, masks: jax.Array | None = None
 ) -> Activations:
     """All that an objective reads of a picture.
 
@@ -187,7 +187,7 @@ class Climb:
 
 
 def ascend(
-    model: Model,
+    model: AnyModel,
     image: Image,
     objective: Objective,
     ascent: Ascent,
@@ -210,7 +210,7 @@ def ascend(
 
 
 def take_step(
-    model: Model,
+    model: AnyModel,
     image: Image,
     state: State,
     objective: Objective,
@@ -251,7 +251,7 @@ def take_step(
 
 
 def _gradient(
-    model: Model, image: Image, objective: Objective, climb: Climb, masks: jax.Array | None
+    model: AnyModel, image: Image, objective: Objective, climb: Climb, masks: jax.Array | None
 ) -> Image:
     if not (climb.balance and isinstance(objective, Sum)):
         return jax.grad(lambda picture: objective(see(model, picture, objective, masks)))(image)
@@ -271,7 +271,7 @@ step = jax.jit(take_step, donate_argnames=("image", "state"))
 
 @partial(jax.jit, donate_argnames="image")
 def steps(
-    model: Model,
+    model: AnyModel,
     image: Image,
     objective: Objective,
     climb: Climb,

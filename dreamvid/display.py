@@ -61,8 +61,8 @@ class ShownClip:
 def show(pictures: Any, fps: float | Fraction = 30) -> ShownPicture | ShownClip:
     """Displays a picture or a clip, where it is the last word of a notebook's cell.
 
-        dreamvid.show(dreamvid.dream(model, image, objective, ascent, key))
-        dreamvid.show(frame for frame, _ in dreamvid.frames(recipe, model, image))
+        dreamvid.show(image)
+        dreamvid.show([image, 1.0 - image], fps=2)
 
     Args:
       pictures: One picture: an array (h, w, 3), RGB, or (h, w), grey; floats in [0, 1] or uint8. Or

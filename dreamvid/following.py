@@ -21,7 +21,7 @@ from dreamvid import ops
 from dreamvid.aims import Aim
 from dreamvid.ascent import dream, frame_key
 from dreamvid.flow import draw_flow, draw_trust
-from dreamvid.models import Model
+from dreamvid.models import AnyModel
 from dreamvid.reel import Reel, View
 from dreamvid.timeline import Timeline
 from dreamvid.types import FilmCarry, Frame, Image
@@ -32,7 +32,7 @@ long steps make static."""
 
 
 def follow(
-    timeline: Timeline, model: Model | None, aim: Aim, reel: Reel, carry: FilmCarry | None
+    timeline: Timeline, model: AnyModel | None, aim: Aim, reel: Reel, carry: FilmCarry | None
 ) -> Generator[tuple[Frame, FilmCarry], None, None]:
     """The frames of a dreamed film; see `dreamvid.pipeline.frames`."""
     nothing = FilmCarry(-1, (), (), jnp.float32(0.0))
@@ -72,7 +72,7 @@ def _shown(view: View, timeline: Timeline) -> Image:
 
 
 def _dreamed(
-    view: View, timeline: Timeline, model: Model, aim: Aim, reel: Reel, carry: FilmCarry
+    view: View, timeline: Timeline, model: AnyModel, aim: Aim, reel: Reel, carry: FilmCarry
 ) -> tuple[Image, FilmCarry]:
     """A picture's dream as it is shown, and what the next one needs."""
     number, recipe = view.number, timeline.recipe

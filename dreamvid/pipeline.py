@@ -8,7 +8,7 @@ import numpy as np
 from dreamvid.aims import Aim
 from dreamvid.fields import Size
 from dreamvid.following import follow
-from dreamvid.models import Model
+from dreamvid.models import AnyModel
 from dreamvid.recipe import Recipe
 from dreamvid.reel import Reel
 from dreamvid.timeline import Timeline
@@ -18,7 +18,7 @@ from dreamvid.zooming import zoom
 
 def frames(
     recipe: Recipe,
-    model: Model | None,
+    model: AnyModel | None,
     source: Image | np.ndarray | Reel,
     carry: Carry | None = None,
     timeline: Timeline | None = None,

@@ -11,7 +11,7 @@ from dreamvid import ops
 from dreamvid.aims import Aim
 from dreamvid.ascent import dream, frame_key
 from dreamvid.fields import Size
-from dreamvid.models import Model
+from dreamvid.models import AnyModel
 from dreamvid.options import Anchors
 from dreamvid.timeline import Timeline
 from dreamvid.types import Frame, Image, ZoomCarry
@@ -28,7 +28,7 @@ _NOVELTY = 0.12
 
 def zoom(
     timeline: Timeline,
-    model: Model | None,
+    model: AnyModel | None,
     aim: Aim,
     source: Image | np.ndarray,
     carry: ZoomCarry | None,
@@ -46,7 +46,7 @@ def zoom(
 class _Maker:
     """Makes each frame from the carry of the one before."""
 
-    def __init__(self, timeline: Timeline, model: Model | None, aim: Aim):
+    def __init__(self, timeline: Timeline, model: AnyModel | None, aim: Aim):
         self.timeline = timeline
         self._model = model
         self._aim = aim

@@ -1,17 +1,25 @@
 """What a user gets: a wheel that is whole, and a README that is true. Needs a checkout."""
 
+import inspect
 import os
 import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import typer
+from flax import nnx
 
+import dreamvid
+from dreamvid.objectives import OBJECTIVES
 from dreamvid.recipe import shipped_recipes
+from small import random_picture
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,12 +57,41 @@ def test_a_wheel_carries_the_network_and_the_samples(tmp_path: Path):
     assert answer == "inception_v1 True True 1000"
 
 
-def test_the_python_of_the_readme_runs():
-    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    names: dict[str, np.ndarray] = {}
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a snippet registers is gone after the test."""
+    monkeypatch.setattr(OBJECTIVES, "_things", dict(OBJECTIVES._things))
+
+
+def test_the_python_of_the_readme_runs(own_registry: None):
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    for program in programs:
+        exec(program, names)
+        assert names["dreamed"].shape == names["picture"].shape
+        assert not np.allclose(names["dreamed"], names["picture"])
+    assert len(programs) == 3
+    assert repr(names["clip"]) == "a clip of 3 frames of 96x64 pixels"
+
+
+def snippets() -> Iterator[tuple[str, str]]:
+    """The indented paragraphs of the public docstrings."""
+    for name in ("", *dreamvid.__all__):
+        text = inspect.getdoc(getattr(dreamvid, name) if name else dreamvid) or ""
+        if found := re.findall(r"\n\n((?: {4}.*(?:\n|$)|\n(?= {4}))+)", text):
+            yield name or "dreamvid", inspect.cleandoc("\n" + "".join(found))
+
+
+@pytest.mark.parametrize(("name", "program"), list(snippets()))
+def test_the_python_of_docstrings_runs(name: str, program: str, own_registry: None):
+    names: dict[str, Any] = {"jax": jax, "nnx": nnx, "dreamvid": dreamvid, "np": np}
+    names |= {"image": random_picture(32, 32), "key": jax.random.key(0)}
+    names |= {"objective": dreamvid.objective, "Summand": dreamvid.Summand}
     exec(program, names)
-    assert names["dreamed"].shape == names["picture"].shape
-    assert not np.allclose(names["dreamed"], names["picture"])
+
+
+def test_docstrings_have_snippets():
+    assert {name for name, _ in snippets()} >= {"dreamvid", "adopt", "objective"}
 
 
 def test_every_flag_in_the_readme_exists():

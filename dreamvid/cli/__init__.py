@@ -11,6 +11,7 @@ import typer
 
 from dreamvid import __version__
 from dreamvid.cli import (
+    activations,
     image,
     layers,
     measure,
@@ -18,6 +19,7 @@ from dreamvid.cli import (
     resume,
     settings,
     signals,
+    spectrum,
     video,
     weights,
     zoom,
@@ -33,7 +35,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for module in (zoom, video, image, render, resume, layers, settings, measure):
+for module in (
+    *(zoom, video, image, render, resume),
+    *(layers, spectrum, activations),
+    *(settings, measure),
+):
     app.command()(module.command)
 app.add_typer(weights.app, name="weights")
 

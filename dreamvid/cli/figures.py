@@ -51,26 +51,35 @@ def score_of(
       model: The network that the user named.
 
     Returns:
-      The score, or None where neither names a layer; and what is to be told of it.
+      The score, or None where neither names a layer; and what is to be told of it. A clip that
+      dreamed of an objective is scored at the layers that this reads.
 
     Raises:
       DreamError: There is no such layer or network, or it is no longer the clip's own.
     """
+    from dreamvid.aims import Aim
     from dreamvid.checkpoints import store
     from dreamvid.measure import layer_score
     from dreamvid.recipe import AUTO, parse_recipe
 
     network, layers = model or "auto", [layer] if layer else []
+    own = None
     if settings is not None:
         own = parse_recipe(settings, clip.absolute().parent)
         network = model or own.network
         layers = layers or [name for name in own.layers if name != AUTO]
-        if layers and model is None:
+        if own.ascent.objective is None or layers:
+            own = None
+        if (layers or own) and model is None:
             _check_same(network, settings, clip)
-    if not layers:
+    if not layers and own is None:
         return None, {"model": None, "layers": []}
     network = store.resolve(network)
-    return layer_score(store.load(network), layers), {"model": network, "layers": layers}
+    loaded = store.load(network)
+    if own is not None:
+        layers = list(Aim.of(own, loaded).layers)
+    score = layer_score(loaded, layers) if layers else None
+    return score, {"model": network, "layers": layers}
 
 
 def _check_same(network: str, settings: str, clip: Path) -> None:

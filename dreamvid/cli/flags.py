@@ -11,7 +11,7 @@ import typer
 
 from dreamvid.camera import MOTIONS
 from dreamvid.fields import flag, kind_of
-from dreamvid.recipe import Recipe
+from dreamvid.recipe import STYLES, Recipe
 
 Overwrite = Annotated[
     bool,
@@ -67,6 +67,9 @@ def with_options(
 
 def _flags(preset: Recipe, defaults: bool) -> Iterator[tuple[str, inspect.Parameter]]:
     for name, group in preset.groups.items():
+        if name == "ascent":
+            help = f"An ascent that people know, on which others build: {', '.join(STYLES)}."
+            yield "ascent.preset", _named("preset", help, "Ascent")
         if name != "camera":
             for field in dataclasses.fields(group):  # type: ignore[arg-type]
                 known = _shown(field, getattr(group, field.name)) if defaults else ""
@@ -74,15 +77,18 @@ def _flags(preset: Recipe, defaults: bool) -> Iterator[tuple[str, inspect.Parame
             continue
         motions = {motion: MOTIONS[motion]() for motion in MOTIONS}
         help = f"How the camera moves: {', '.join(motions)}." + (" Default: zoom." * defaults)
-        shown = typer.Option(
-            "--motion", help=help, metavar="<name>", show_default=False, rich_help_panel="Camera"
-        )
-        annotation = Annotated[str | None, shown]
-        motion = inspect.Parameter("motion", _KEYWORD, default=None, annotation=annotation)
-        yield "camera.motion", motion
+        yield "camera.motion", _named("motion", help, "Camera")
         for field, of in _motion_fields(motions):
             values = {m: _shown(field, getattr(motions[m], field.name)) for m in of}
             yield f"camera.{field.name}", _parameter(field, _by_motion(values, motions), name)
+
+
+def _named(name: str, help: str, panel: str) -> inspect.Parameter:
+    """A flag that chooses what several options are."""
+    shown = typer.Option(
+        f"--{name}", help=help, metavar="<name>", show_default=False, rich_help_panel=panel
+    )
+    return inspect.Parameter(name, _KEYWORD, default=None, annotation=Annotated[str | None, shown])
 
 
 def _motion_fields(motions: dict[str, Any]) -> Iterator[tuple[dataclasses.Field, list[str]]]:

@@ -70,9 +70,17 @@ class Display:
 
 
 class Progress(Display):
-    """Shows how a render goes on; a `dreamvid.render.Watcher`."""
+    """Shows how a render goes on; a `dreamvid.render.Watcher`.
+
+    Args:
+      things: What is counted.
+    """
 
     _warned = False
+
+    def __init__(self, things: str = "frames"):
+        super().__init__()
+        self.things = things
 
     @property
     def stop_asked(self) -> bool:
@@ -96,7 +104,7 @@ class Progress(Display):
         self.fresh += 1
         self.done += 1
         of = "" if self.total is None else f" of {self.total}"
-        line = f"{self.done}{of} frames{self._pace(time.monotonic() - self.began)}"
+        line = f"{self.done}{of} {self.things}{self._pace(time.monotonic() - self.began)}"
         self.show(line, due=self.fresh == 1 or self.done == self.total)
 
     def made(self, output: Path) -> None:
@@ -109,9 +117,9 @@ class Progress(Display):
             return ""
         rate = (self.fresh - 1) / seconds
         if self.total is None:
-            return f", {rate:.2f} frames/s"
+            return f", {rate:.2f} {self.things}/s"
         left = round((self.total - self.done) / rate)
-        return f", {rate:.2f} frames/s, {left // 60}:{left % 60:02d} left"
+        return f", {rate:.2f} {self.things}/s, {left // 60}:{left % 60:02d} left"
 
 
 class Survey(Display):

@@ -75,6 +75,11 @@ class Model:
         """The names of all layers that can be dreamed of, in the order of computation."""
         return tuple(self._known)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of its classes; none where it has no classifier."""
+        return self.spec.labels
+
     def describe(self) -> tuple[LayerInfo, ...]:
         """The facts about each of `layers`."""
         return tuple(self._known.values())

@@ -49,6 +49,11 @@ class OwnModel:
         """The names of all layers that can be dreamed of, in the order of the module's dict."""
         return tuple(self._known)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of its classes, which are not known."""
+        return ()
+
     @cached_property
     def _known(self) -> dict[str, LayerInfo]:
         return {info.name: info for info in self.infos}
