@@ -474,11 +474,13 @@ def shown_recipe(text: str, folder: Path, here: Path) -> str:
     """The recipe in a finished file, with names of files as they are from another folder.
 
     Args:
-      text: What `Recipe.to_toml` wrote.
+      text: What `Recipe.to_toml` wrote; one of comments alone comes back as it is.
       folder: Of the file, from which names in it start.
       here: From which they shall start.
     """
     notes = [line for line in text.splitlines() if line.startswith("# ")]
+    if len(notes) == len(text.splitlines()):  # of a sheet, which no recipe makes
+        return text.rstrip("\n") + "\n"
     body = parse_recipe(text, folder).rebased(here).to_toml().partition("\n")[2]
     return "\n".join(notes) + "\n" + body
 
