@@ -12,12 +12,13 @@ import numpy as np
 
 from dreamvid import ops
 from dreamvid.errors import OptionError, ScheduleError
-from dreamvid.models import Model
+from dreamvid.models import AnyModel
 from dreamvid.objectives import Masked, Sum, Summand, of_layers
 from dreamvid.recipe import Recipe
-from dreamvid.resolve import Moment, Resolved, resolve
+from dreamvid.resolve import Resolved, resolve
 from dreamvid.scope import Scope
 from dreamvid.terms import Terms
+from dreamvid.things import Moment
 from dreamvid.timeline import Timeline
 from dreamvid.types import IMAGE, Objective
 
@@ -31,7 +32,7 @@ class Aim:
     """Of the recipe's objective; none where it names layers."""
 
     @classmethod
-    def of(cls, recipe: Recipe, model: Model) -> "Aim":
+    def of(cls, recipe: Recipe, model: AnyModel) -> "Aim":
         """Resolves the names in a recipe's objective, and opens its files.
 
         Raises:
@@ -124,7 +125,7 @@ class Aim:
         return Sum(tuple(made), jnp.array(weights, jnp.float32))
 
 
-def read_objective(text: str, model: Model, folder: Path = Path()) -> Summand:
+def read_objective(text: str, model: AnyModel, folder: Path = Path()) -> Summand:
     """The objective that a text describes, where there is no time for it to change in.
 
     Args:
