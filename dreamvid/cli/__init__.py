@@ -12,6 +12,7 @@ import typer
 from dreamvid import __version__
 from dreamvid.cli import (
     activations,
+    atlas,
     image,
     layers,
     measure,
@@ -21,6 +22,7 @@ from dreamvid.cli import (
     signals,
     spectrum,
     video,
+    visualize,
     weights,
     zoom,
 )
@@ -37,7 +39,7 @@ app = typer.Typer(
 )
 for module in (
     *(zoom, video, image, render, resume),
-    *(layers, spectrum, activations),
+    *(layers, visualize, atlas, spectrum, activations),
     *(settings, measure),
 ):
     app.command()(module.command)

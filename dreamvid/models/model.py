@@ -133,10 +133,7 @@ class Model:
         """
         wanted = tuple(dict.fromkeys(layers))
         ours = [self.layer(name) for name in wanted]
-        if image.ndim != 3 or image.shape[2] != 3:
-            raise DreamError(f"image has shape {image.shape}; an RGB picture is (height, width, 3)")
-        smallest = max((info.smallest for info in ours), default=SMALLEST_SIDE)
-        check_size(image.shape[1], image.shape[0], smallest=smallest)
+        check_image(image, ours)
         # As a tuple through the compiler, which would return a dict in the alphabet's order.
         found = _activations(self, image, tuple(info.name for info in ours))
         return dict(zip(wanted, found, strict=True))
@@ -150,6 +147,14 @@ def _activations(model: Model, image: Image, wanted: tuple[str, ...]) -> tuple[j
     pixels = (255.0 * image - mean) * scale
     found = network(pixels[None], frozenset(wanted))
     return tuple(found[name][0] for name in wanted)
+
+
+def check_image(image: Image, layers: Iterable[LayerInfo]) -> None:
+    """Raises DreamError for what is no RGB picture, or is too small for some layers."""
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise DreamError(f"image has shape {image.shape}; an RGB picture is (height, width, 3)")
+    smallest = max((info.smallest for info in layers), default=SMALLEST_SIDE)
+    check_size(image.shape[1], image.shape[0], smallest=smallest)
 
 
 def check_size(

@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 
 from dreamvid.errors import DreamError
-from dreamvid.models.model import SMALLEST_SIDE, check_size
+from dreamvid.models.model import SMALLEST_SIDE, check_image
 from dreamvid.models.spec import LayerInfo
 from dreamvid.registry import unknown_name
 from dreamvid.types import IMAGE, MASKS, Activations, Image
@@ -87,10 +87,7 @@ class OwnModel:
           DreamError: The image is no (h, w, 3) array or is too small.
         """
         wanted = tuple(dict.fromkeys(layers))
-        smallest = max((self.layer(name).smallest for name in wanted), default=SMALLEST_SIDE)
-        if image.ndim != 3 or image.shape[2] != 3:
-            raise DreamError(f"image has shape {image.shape}; an RGB picture is (height, width, 3)")
-        check_size(image.shape[1], image.shape[0], smallest=smallest)
+        check_image(image, [self.layer(name) for name in wanted])
         return dict(zip(wanted, _activations(self, image, wanted), strict=True))
 
 
