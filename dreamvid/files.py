@@ -1,8 +1,12 @@
-"""How a finished file gets its name."""
+"""How a finished file gets its name, and how a folder is kept for one process."""
 
 import contextlib
 import os
 from pathlib import Path
+
+import filelock
+
+from dreamvid.errors import DreamError, MediaError
 
 
 def publish(scratch: Path, target: Path, overwrite: bool = True) -> None:
@@ -29,6 +33,30 @@ def publish(scratch: Path, target: Path, overwrite: bool = True) -> None:
             os.fsync(number)
         finally:
             os.close(number)
+
+
+def lock_folder(folder: Path, name: str) -> filelock.BaseFileLock:
+    """Keeps a run folder for this process; the caller releases it.
+
+    Args:
+      folder: The folder, which is there.
+      name: Of the file in it that is locked.
+
+    Raises:
+      DreamError: Another process has it.
+      MediaError: It cannot be written.
+    """
+    lock = filelock.FileLock(folder / name)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise DreamError(
+            f"{folder} is in use by another dreamvid: wait for it, or choose another output"
+        ) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise MediaError(f"run folder {folder} cannot be written: {reason}") from None
+    return lock
 
 
 def _linked(scratch: Path, target: Path) -> bool:

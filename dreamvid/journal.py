@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import IO
 
 import cv2
-import filelock
 import numpy as np
 
 from dreamvid.errors import DreamError, MediaError
 from dreamvid.fields import Size
-from dreamvid.files import publish
+from dreamvid.files import lock_folder, publish
 from dreamvid.media.segments import SegmentWriter, read_segment
 from dreamvid.types import Carry
 
@@ -265,16 +264,7 @@ def open_journal(
     with _writing(folder):
         folder.mkdir(exist_ok=True)
         _check_ours(folder)
-    lock = filelock.FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise DreamError(
-            f"{folder} is in use by another dreamvid: wait for it, or choose another output"
-        ) from None
-    except OSError as error:
-        reason = error.strerror or error
-        raise MediaError(f"run folder {folder} cannot be written: {reason}") from None
+    lock = lock_folder(folder, _LOCK)
     try:
         with _writing(folder):
             new = _begin(folder, run, restart)

@@ -81,25 +81,26 @@ class Progress(Display):
     def __init__(self, things: str = "frames"):
         super().__init__()
         self.things = things
+        self._thing = things.removesuffix("s")
 
     @property
     def stop_asked(self) -> bool:
         """Whether a signal has come."""
         if signals.asked_to_stop() and not self._warned:
             self._warned = True
-            say("stopping after this frame; once more to stop at once")
+            say(f"stopping after this {self._thing}; once more to stop at once")
         return self._warned
 
     def begin(self, task: str, total: int | None, done: int = 0) -> None:
-        """Says what is being done; the first frame may take a while to compile."""
+        """Says what is being done; the first may take a while to compile."""
         signals.check()
-        self.start(f"{task}{f', from frame {done} on' if done else ''}", total, done)
+        self.start(f"{task}{f', from {self._thing} {done} on' if done else ''}", total, done)
 
     def advance(self) -> None:
-        """Another frame is finished."""
+        """Another is finished."""
         signals.check()
         if self.fresh == 0:
-            # The first frame waited for the compiler, which would spoil the rate.
+            # The first waited for the compiler, which would spoil the rate.
             self.began = time.monotonic()
         self.fresh += 1
         self.done += 1

@@ -1,5 +1,6 @@
 """Objectives, guides and presets as their users meet them."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -92,6 +93,9 @@ def test_a_finished_clip_is_made_again_from_elsewhere(
     zoom = ("zoom", "photo.png", "--frames", "3", "--size", "48x36", "--objective", GUIDED)
     assert run(*zoom, "-o", "out.mkv", *QUICK)[0] == 0
     first = frames_of("out.mkv")
+    code, told, errors = run("measure", "out.mkv", "--objective", "--json")
+    assert code == 0, errors
+    assert json.loads(told)["layers"] == ["conv2d1"]
     (folder / "sub").mkdir()
     monkeypatch.chdir(folder / "sub")
     code, recipe, errors = run("settings", "../out.mkv")

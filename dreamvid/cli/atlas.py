@@ -1,0 +1,77 @@
+"""dreamvid atlas: every channel's dream beside what excites it in pictures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dreamvid.cli.flags import Overwrite, output
+
+Network = Annotated[
+    str, typer.Option("--model", help="Network: a name (see: dreamvid weights list), or a file.")
+]
+Layer = Annotated[str, typer.Option(help="Layer of the network. See: dreamvid layers.")]
+Pictures = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Show the crops of these pictures, in folders within it too, that excite a channel "
+        "most.",
+        show_default="none",
+    ),
+]
+Channels = Annotated[str, typer.Option(metavar="<list>", help="Such as 0-63,100, or all.")]
+Extent = Annotated[
+    str, typer.Option(metavar="<size>", help="Pixels of a tile: of its sides, or 128x96.")
+]
+Steps = Annotated[int, typer.Option(min=1, max=100_000, help="Steps of each ascent.")]
+Rate = Annotated[float, typer.Option(help="Adam's rate: what a step changes a parameter by.")]
+Crops = Annotated[int, typer.Option(min=0, max=16, help="Crops of pictures for each channel.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, help="Randomness; the same seed, the same atlas.")
+]
+
+
+def command(
+    *,
+    layer: Layer,
+    output: output("A page to search in, .html; or a sheet, .png."),  # type: ignore[valid-type]
+    model: Network = "auto",
+    pictures: Pictures = None,
+    channels: Channels = "all",
+    size: Extent = "96",
+    steps: Steps = 128,
+    rate: Rate = 0.08,
+    crops: Crops = 4,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make the atlas of a layer: what each channel dreams of, and what excites it in pictures.
+
+    What is stopped goes on with the same command: finished channels are kept in OUTPUT.run.
+    """
+    from dreamvid.atlas import dream_channels, look, plan_atlas, write_atlas
+    from dreamvid.atlas_run import open_run
+    from dreamvid.cli.progress import Progress, say
+    from dreamvid.cli.visualize import parse_size
+    from dreamvid.errors import Stopped
+    from dreamvid.visualize import Visual
+
+    visual = Visual(parse_size(size), steps, rate)
+    plan = plan_atlas(output, model, layer, channels, visual, seed, pictures, crops, overwrite)
+    try:
+        with open_run(plan.folder, plan.about, overwrite) as kept:
+            with Progress("pictures") as progress:
+                found = look(plan, kept, progress)
+            if found.unreadable:
+                say(f"{found.unreadable} of {len(plan.pictures)} pictures cannot be read")
+            with Progress("channels") as progress:
+                dreams = dream_channels(plan, kept, progress)
+                write_atlas(plan, dreams, found)
+                kept.clear()
+                progress.made(plan.output)
+    except KeyboardInterrupt:
+        raise Stopped("interrupted; the same command goes on where it was") from None
+
+
+command.__name__ = "atlas"
