@@ -17,16 +17,16 @@ from dreamvid.atlas_run import Kept
 from dreamvid.checkpoints import store
 from dreamvid.crops import Crops, find_crops, pictures_in
 from dreamvid.errors import DreamError, OptionError
-from dreamvid.fields import Size
 from dreamvid.journal import run_folder
 from dreamvid.models import LayerInfo, Model
 from dreamvid.models.model import check_size
 from dreamvid.models.network import LOGITS
 from dreamvid.objectives import Channel
 from dreamvid.ops import to_8bit
+from dreamvid.options import ATLAS, Visual
 from dreamvid.render import Watcher
 from dreamvid.sheets import Tile, check_sheet, write_sheet
-from dreamvid.visualize import Visual, values, visualize
+from dreamvid.visualize import values, visualize
 
 BATCH = 8
 """Channels dreamed together. On two cores 16, 32 and 64 are no quicker, and take more memory."""
@@ -91,7 +91,7 @@ def plan_atlas(
     network: str,
     layer: str,
     channels: str = "all",
-    visual: Visual | None = None,
+    visual: Visual = ATLAS,
     seed: int = 0,
     pictures: Path | None = None,
     crops: int = 4,
@@ -113,7 +113,6 @@ def plan_atlas(
     Raises:
       DreamError: Something about these will not do.
     """
-    visual = visual or Visual(Size(SIDE, SIDE), STEPS, RATE)
     check_sheet(output, overwrite)
     files = tuple(pictures_in(pictures)) if pictures and crops else ()
     name = store.resolve(network)

@@ -5,7 +5,6 @@ Source: Olah, Mordvintsev and Schubert 2017, "Feature Visualization", and their 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -15,11 +14,11 @@ import jax.numpy as jnp
 from dreamvid import ops
 from dreamvid.ascent import network_layers, see
 from dreamvid.errors import DreamError
-from dreamvid.fields import Options, Size, option
 from dreamvid.gradients import OPTIMIZERS
 from dreamvid.models import AnyModel
 from dreamvid.models.model import check_size
 from dreamvid.objectives import VARIANTS
+from dreamvid.options import Visual
 from dreamvid.parameters import PARAMETERS, Params
 from dreamvid.types import Activations, Image, Objective
 
@@ -34,24 +33,6 @@ Watch: TypeAlias = Callable[[int], None]
 """Is told how many steps have been taken."""
 Moving: TypeAlias = tuple[Params, Any]
 """What a step changes: the parameters, and what Adam remembers of each."""
-
-
-@dataclass(frozen=True)
-class Visual(Options):
-    """How pictures are found. The steps and their rate are lucid's."""
-
-    size: Size = option(Size(224, 224), "Width x height in pixels.", low=16, high=4096)
-    steps: int = option(512, "Steps of the ascent.", low=0, high=100_000)
-    rate: float = option(0.05, "Adam's rate: what a step changes a parameter by.", above=0, high=10)
-    parameters: str = option(
-        "fourier",
-        "What the picture is made from: waves (fourier), its pixels (pixel), or pictures of half "
-        "the size each (laplacian).",
-        choices=("fourier", "pixel", "laplacian"),
-    )
-    robust: bool = option(
-        True, "Look at the picture shifted, turned and scaled by chance in each step."
-    )
 
 
 def visualize(

@@ -22,7 +22,7 @@ from small import SilentWatcher, random_picture, tiny_model, tiny_spec, tiny_ten
 
 LAYER = "conv2d2"
 QUICK = Visual(Size(16, 16), steps=2, rate=0.1)
-WORDS = ("atlas", "--model", "tiny.safetensors", "--layer", LAYER, "--size", "16", "--steps", "2")
+WORDS = ("atlas", "--model", "tiny.safetensors", "--layer", LAYER, "--size", "16x16", "--steps", "2")
 
 
 class Counting(SilentWatcher):
@@ -193,8 +193,8 @@ def test_what_cannot_be_is_refused_beforehand(folder: Path, run: Run):
         (("-o", "out.gif"), "dreamvid writes .png, .html here"),
         (("-o", "out.png", "--channels", "0-999"), "has the channels 0 to"),
         (("-o", "out.png", "--layer", "conv2dd2"), "Did you mean 'conv2d2'"),
-        (("-o", "out.png", "--size", "8"), "--size is 8x8"),
-        (("-o", "out.png", "--size", "big"), "write it like 224 or 320x180"),
+        (("-o", "out.png", "--size", "8x8"), "--size is 8x8"),
+        (("-o", "out.png", "--size", "big"), "it must be a size such as 640x360"),
         (("-o", "out.png", "--rate", "0"), "--rate is 0"),
         (("-o", "out.png", "--pictures", "nowhere"), "no folder of pictures at nowhere"),
         (("-o", "out.png", "--pictures", "empty"), "holds no pictures"),

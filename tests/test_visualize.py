@@ -14,9 +14,10 @@ from dreamvid.fields import Size
 from dreamvid.media.stills import read_picture
 from dreamvid.models import Model
 from dreamvid.objectives import Channel, Diversity, Layer, TotalVariation
+from dreamvid.options import Visual
 from dreamvid.parameters import PARAMETERS
 from dreamvid.paths import packaged
-from dreamvid.visualize import ANGLE, SCALE, SHIFT, Visual, values, view, visualize
+from dreamvid.visualize import ANGLE, SCALE, SHIFT, values, view, visualize
 from small import counted_compiles
 
 KEY = jax.random.key(5)

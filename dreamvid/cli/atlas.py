@@ -1,11 +1,13 @@
 """dreamvid atlas: every channel's dream beside what excites it in pictures."""
 
+import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from dreamvid.cli.flags import Overwrite, output
+from dreamvid.cli.flags import Overwrite, output, with_group
+from dreamvid.options import ATLAS
 
 Network = Annotated[
     str, typer.Option("--model", help="Network: a name (see: dreamvid weights list), or a file.")
@@ -21,27 +23,21 @@ Pictures = Annotated[
     ),
 ]
 Channels = Annotated[str, typer.Option(metavar="<list>", help="Such as 0-63,100, or all.")]
-Extent = Annotated[
-    str, typer.Option(metavar="<size>", help="Pixels of a tile: of its sides, or 128x96.")
-]
-Steps = Annotated[int, typer.Option(min=1, max=100_000, help="Steps of each ascent.")]
-Rate = Annotated[float, typer.Option(help="Adam's rate: what a step changes a parameter by.")]
 Crops = Annotated[int, typer.Option(min=0, max=16, help="Crops of pictures for each channel.")]
 Seed = Annotated[
     int, typer.Option(min=0, max=2**32 - 1, help="Randomness; the same seed, the same atlas.")
 ]
 
 
+@with_group(ATLAS, "Ascent")
 def command(
+    changes: dict[str, Any],
     *,
     layer: Layer,
     output: output("A page to search in, .html; or a sheet, .png."),  # type: ignore[valid-type]
     model: Network = "auto",
     pictures: Pictures = None,
     channels: Channels = "all",
-    size: Extent = "96",
-    steps: Steps = 128,
-    rate: Rate = 0.08,
     crops: Crops = 4,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -53,11 +49,9 @@ def command(
     from dreamvid.atlas import dream_channels, look, plan_atlas, write_atlas
     from dreamvid.atlas_run import open_run
     from dreamvid.cli.progress import Progress, say
-    from dreamvid.cli.visualize import parse_size
     from dreamvid.errors import Stopped
-    from dreamvid.visualize import Visual
 
-    visual = Visual(parse_size(size), steps, rate)
+    visual = dataclasses.replace(ATLAS, **changes)
     plan = plan_atlas(output, model, layer, channels, visual, seed, pictures, crops, overwrite)
     try:
         with open_run(plan.folder, plan.about, overwrite) as kept:

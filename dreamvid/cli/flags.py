@@ -5,13 +5,16 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from dreamvid.camera import MOTIONS
-from dreamvid.fields import flag, kind_of
+from dreamvid.fields import Options, flag, kind_of
 from dreamvid.recipe import STYLES, Recipe
+
+Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
+"""Gives a command flags."""
 
 Overwrite = Annotated[
     bool,
@@ -31,9 +34,7 @@ def output(help: str) -> Any:
     return Annotated[Path, typer.Option("--output", "-o", help=help)]
 
 
-def with_options(
-    *presets: Recipe, defaults: bool = True
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_options(*presets: Recipe, defaults: bool = True) -> Decorator:
     """Gives a command one flag for each option of a recipe.
 
     Args:
@@ -49,6 +50,30 @@ def with_options(
     for preset in presets:
         for key, parameter in _flags(preset, defaults):
             flags.setdefault(parameter.name, (key, parameter))
+    return _decorator(flags)
+
+
+def with_group(
+    options: Options, panel: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command one flag for each option of a group that no recipe has.
+
+    Args:
+      options: The group, with the defaults that --help shows.
+      panel: What it is called there.
+
+    Returns:
+      A decorator for a command whose first parameter is what the user wrote: name -> text.
+    """
+    fields: Any = dataclasses.fields(options)  # type: ignore[arg-type]
+    shown = {f.name: _shown(f, getattr(options, f.name)) for f in fields}
+    return _decorator({f.name: (f.name, _parameter(f, shown[f.name], panel)) for f in fields})
+
+
+def _decorator(
+    flags: dict[str, tuple[str, inspect.Parameter]],
+) -> Decorator:
+    """Flags by their parameters' names, each with the key under which the command gets its text."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)

@@ -1,14 +1,11 @@
 """dreamvid visualize: pictures from noise, of what a network wants to see."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 
-from dreamvid.cli.flags import output
-from dreamvid.errors import OptionError
-
-if TYPE_CHECKING:
-    from dreamvid.fields import Size
+from dreamvid.cli.flags import Overwrite, output, with_group
+from dreamvid.options import Visual
 
 Wanted = Annotated[
     str,
@@ -21,9 +18,6 @@ Wanted = Annotated[
 Network = Annotated[
     str, typer.Option("--model", help="Network: a name (see: dreamvid weights list), or a file.")
 ]
-Extent = Annotated[
-    str, typer.Option(metavar="<size>", help="Pixels of a side, or width x height: 320x180.")
-]
 Variants = Annotated[
     int,
     typer.Option(
@@ -32,41 +26,19 @@ Variants = Annotated[
         help="Make so many, side by side. Add diversity to the objective to make them differ.",
     ),
 ]
-Steps = Annotated[int, typer.Option(min=0, max=100_000, help="Steps of the ascent.")]
-Rate = Annotated[float, typer.Option(help="Adam's rate: what a step changes a parameter by.")]
-Made = Annotated[
-    Literal["fourier", "pixel", "laplacian"],
-    typer.Option(
-        "--parameters",
-        help="What the picture is made from: waves (fourier), its pixels (pixel), or pictures of "
-        "half the size each (laplacian).",
-    ),
-]
-Robust = Annotated[
-    bool,
-    typer.Option(
-        "--robust/--no-robust",
-        help="Look at the picture shifted, turned and scaled by chance in each step. Without it "
-        "the picture fills with static.",
-    ),
-]
 Seed = Annotated[
     int, typer.Option(min=0, max=2**32 - 1, help="Randomness; the same seed, the same picture.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 
 
+@with_group(Visual(), "Ascent")
 def command(
+    changes: dict[str, Any],
     *,
     objective: Wanted,
     output: output("The picture to make: .png, .jpg, .webp or .tiff."),  # type: ignore[valid-type]
     model: Network = "auto",
-    size: Extent = "224",
     variants: Variants = 1,
-    steps: Steps = 512,
-    rate: Rate = 0.05,
-    parameters: Made = "fourier",
-    robust: Robust = True,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -84,9 +56,9 @@ def command(
     from dreamvid.media.stills import FORMATS, Picture, check_extent, write_picture
     from dreamvid.media.target import check_target
     from dreamvid.sheets import described
-    from dreamvid.visualize import Visual, values, visualize
+    from dreamvid.visualize import values, visualize
 
-    options = Visual(parse_size(size), steps, rate, parameters, robust)
+    options = Visual(**changes)
     check_target(output, FORMATS, overwrite)
     whole = Size(options.size.width * variants, options.size.height)
     check_extent(output, whole)
@@ -95,7 +67,7 @@ def command(
     wanted = [read_objective(objective, network)] * variants
     with Progress("steps") as progress:
         count = f"{variants} pictures" if variants > 1 else "a picture"
-        progress.begin(f"finding {count} of {options.size} pixels for {objective}", steps)
+        progress.begin(f"finding {count} of {options.size} pixels for {objective}", options.steps)
 
         def watch(done: int) -> None:
             while progress.done < done:
@@ -107,12 +79,8 @@ def command(
             "objective": objective,
             "reached": " ".join(f"{value:.4g}" for value in reached),
             "model": f"{name} ({store.digest(name)})",
-            "size": options.size,
+            **vars(options),
             "variants": variants,
-            "steps": steps,
-            "rate": rate,
-            "parameters": parameters,
-            "robust": robust,
             "seed": seed,
         }
         told = described("\n".join(f"{key}: {value}" for key, value in about.items()))
@@ -122,17 +90,3 @@ def command(
 
 
 command.__name__ = "visualize"
-
-
-def parse_size(text: str) -> "Size":
-    """Reads "224" and "320x180".
-
-    Raises:
-      OptionError: It is neither.
-    """
-    from dreamvid.fields import Size
-
-    try:
-        return Size.parse(text if "x" in text.lower() else f"{text}x{text}")
-    except ValueError:
-        raise OptionError("--size", f"is {text!r}: write it like 224 or 320x180") from None

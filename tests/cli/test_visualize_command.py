@@ -35,7 +35,7 @@ def test_it_makes_a_picture_that_tells_how_it_was_made(folder: Path, run: Run):
 
 
 def test_variants_stand_side_by_side_and_differ(folder: Path, run: Run):
-    wanted = ("--objective", "diversity(conv2d1)", "--size", "16", "--variants", "3")
+    wanted = ("--objective", "diversity(conv2d1)", "--size", "16x16", "--variants", "3")
     assert run(*WORDS, *wanted, "--parameters", "pixel", "--no-robust", "-o", "out.png")[0] == 0
     made = read_picture(Path("out.png")).rgb
     assert made.shape == (16, 48, 3)
@@ -47,10 +47,10 @@ def test_what_cannot_be_is_refused_beforehand(folder: Path, run: Run):
     for words, told in (
         (("-o", "out.gif"), "dreamvid writes .png"),
         (("-o", "out.png", "--objective", "conv2dd2:3"), "Did you mean 'conv2d2'"),
-        (("-o", "out.png", "--size", "20x"), "write it like 224 or 320x180"),
-        (("-o", "out.png", "--size", "4"), "--size is 4x4"),
+        (("-o", "out.png", "--size", "20x"), "it must be a size such as 640x360"),
+        (("-o", "out.png", "--size", "4x4"), "--size is 4x4"),
         (("-o", "out.png", "--rate", "nan"), "--rate is nan"),
-        (("-o", "out.webp", "--size", "4096", "--variants", "4"), "cannot hold 16384x4096"),
+        (("-o", "out.webp", "--size", "4096x4096", "--variants", "4"), "cannot hold 16384x4096"),
     ):
         code, out, errors = run(*WORDS, "--objective", "conv2d2:3", *words)
         assert (code, out) == (2, "")
