@@ -117,7 +117,11 @@ def plan_atlas(
     files = tuple(pictures_in(pictures)) if pictures and crops else ()
     name = store.resolve(network)
     model = store.load(name)
-    info = model.layer(layer)
+    try:
+        info = model.layer(layer)
+    except DreamError as error:
+        told = str(error).replace("dreamvid layers", f"dreamvid layers --model {name}")
+        raise OptionError("--layer:", told) from None
     chosen = read_channels(channels, info)
     check_size(visual.size.width, visual.size.height, "a tile", info.smallest)
     digest = store.digest(name)

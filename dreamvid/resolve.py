@@ -135,7 +135,7 @@ _TEXT = (str, "str")
 _EXAMPLES = {
     "layer": ": write a layer's name, such as mixed4c",
     "number": ": write a number",
-    "label": ": write a class, such as class:daffodil (see: dreamvid layers --classes)",
+    "label": ": write a class, such as class:sunflower (see: dreamvid layers --classes)",
     "picture": ': write a file in quotes, such as "flowers.jpg"',
     "table": ': write a file of numbers in quotes, such as "direction.npy"',
 }

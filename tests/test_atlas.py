@@ -22,7 +22,17 @@ from small import SilentWatcher, random_picture, tiny_model, tiny_spec, tiny_ten
 
 LAYER = "conv2d2"
 QUICK = Visual(Size(16, 16), steps=2, rate=0.1)
-WORDS = ("atlas", "--model", "tiny.safetensors", "--layer", LAYER, "--size", "16x16", "--steps", "2")
+WORDS = (
+    "atlas",
+    "--model",
+    "tiny.safetensors",
+    "--layer",
+    LAYER,
+    "--size",
+    "16x16",
+    "--steps",
+    "2",
+)
 
 
 class Counting(SilentWatcher):

@@ -73,7 +73,7 @@ def _objectives() -> Iterator[str]:
     yield ""
     yield _entry("mixed4c", "A layer: short for layer(mixed4c).")
     yield _entry("mixed4c:61", "A channel: short for channel(mixed4c, 61).")
-    yield _entry("class:daffodil", "A class: short for class(daffodil).")
+    yield _entry("class:sunflower", "A class: short for class(sunflower).")
     for name in OBJECTIVES:
         yield _described(name, OBJECTIVES[name])
     yield ""

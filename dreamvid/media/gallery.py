@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from glob import has_magic
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from PIL import UnidentifiedImageError
 from dreamvid.errors import MediaError
 from dreamvid.media.colours import LUMA
 from dreamvid.media.film import Film, survey
-from dreamvid.media.numbered import natural
+from dreamvid.media.numbered import is_pattern, natural
 from dreamvid.media.sources import Stills, open_source
 from dreamvid.media.stills import Picture, read_picture
 from dreamvid.options import Footage
@@ -124,6 +125,8 @@ def open_gallery(path: Path) -> Gallery:
     if what_is_at(path) == "folder":
         files = _pictures_in(path)
     else:
+        if what_is_at(path) == "nothing" and not (is_pattern(path) or has_magic(str(path))):
+            raise MediaError(f"no picture, folder or film at {path}: check the path")
         source = open_source(path)
         if not isinstance(source, Stills):
             film = survey(path, Footage(cuts="none"), square=True, even=False)

@@ -194,7 +194,7 @@ def test_what_is_no_gallery_is_refused(tmp_path: Path, film_path: Path):
     whole = (tmp_path / "cut" / "cut.png").read_bytes()
     (tmp_path / "cut" / "cut.png").write_bytes(whole[: len(whole) // 2])
     for path, message in (
-        (tmp_path / "none.png", "no clip at"),
+        (tmp_path / "none.png", "no picture, folder or film at"),
         (tmp_path / "empty", "folder .*empty holds no picture: name one"),
         (tmp_path / "empty" / "notes.txt", "notes.txt"),
         (tmp_path / "row" / "%d.png", "2.png is not a picture"),
