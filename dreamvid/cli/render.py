@@ -1,5 +1,6 @@
 """dreamvid render: what a recipe says."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,7 @@ import typer
 
 from dreamvid.cli.flags import DryRun, Keep, MotionOnly, Overwrite, with_options
 from dreamvid.cli.work import make
-from dreamvid.errors import OptionError
+from dreamvid.errors import OptionError, ScheduleError
 from dreamvid.recipe import (
     VIDEO,
     ZOOM,
@@ -18,6 +19,7 @@ from dreamvid.recipe import (
     read_recipe,
     shipped_recipes,
 )
+from dreamvid.terms import Terms
 
 
 @with_options(ZOOM, VIDEO, defaults=False)
@@ -81,10 +83,15 @@ def command(
 def _from_here(values: dict[str, str]) -> dict[str, str]:
     """Names of files in what was written here start from here, not from the recipe's folder."""
     named = {"source", "clip.audio", "footage.mask", "general.model"}
-    return {
-        key: str(Path(text).absolute()) if key in named and Path(text).exists() else text
-        for key, text in values.items()
-    }
+
+    def found(name: str) -> str:
+        return str(Path(name).absolute()) if Path(name).exists() else name
+
+    moved = {key: found(text) if key in named else text for key, text in values.items()}
+    if text := values.get("ascent.objective"):
+        with contextlib.suppress(ScheduleError):  # which is told where it is read
+            moved["ascent.objective"] = str(Terms.parse(text).with_files(found))
+    return moved
 
 
 def _suffix(recipe: Recipe) -> str:

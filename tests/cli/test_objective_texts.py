@@ -107,6 +107,16 @@ def test_a_finished_clip_is_made_again_from_elsewhere(
     np.testing.assert_array_equal(frames_of("again.mkv"), first)
 
 
+def test_guides_are_named_from_where_they_are_written(folder: Path, run: Run):
+    (folder / "sub").mkdir()
+    Path("guide.png").rename("sub/guide.png")
+    Path("sub/recipe.toml").write_text("[ascent]\nobjective = \"style(conv2d1, 'guide.png')\"\n")
+    words = ("render", "sub/recipe.toml", "photo.png", "-o", "out.mp4", "--dry-run", *QUICK)
+    assert run(*words)[0] == 0
+    assert run(*words, "--objective", "style(conv2d1, 'sub/guide.png')")[0] == 0
+    assert "no picture, folder or film" in run(*words, "--objective", "style(conv2d1, 'a.png')")[2]
+
+
 def test_another_guide_is_another_render(folder: Path, run: Run):
     zoom = ("zoom", "photo.png", "--frames", "3", "--size", "48x36", "--objective", GUIDED)
     words = (*zoom, "-o", "out.mkv", *QUICK, "--keep")
