@@ -34,6 +34,7 @@ def test_a_wheel_carries_the_network_and_the_samples(tmp_path: Path):
     (wheel,) = tmp_path.glob("*.whl")
     installed = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as archive:
+        assert "dreamvid/page.html" in archive.namelist()
         archive.extractall(installed)
     program = (
         "import dreamvid; from dreamvid.paths import packaged; print(dreamvid.__file__);"
