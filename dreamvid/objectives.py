@@ -156,8 +156,8 @@ def number(*, default: Any = MISSING, low: float | None = None, high: float | No
 def objective(name: str) -> Callable[[S], S]:
     """A decorator that makes a class of fields an objective, known in texts by `name`.
 
-    Fields that are text are static, all others are traced: they may change from frame to frame
-    without a compile.
+    Fields that are text are static, and name layers; all others are traced: they may change from
+    frame to frame without a compile.
 
         @objective("contrast")
         class Contrast(Summand):
