@@ -23,6 +23,9 @@ from dreamvid.terms import Argument, Call, Term, Value
 from dreamvid.things import Fixed, MaskOf, Moment, Number, Seen, Shown, Thing
 from dreamvid.types import IMAGE
 
+_HEAVIEST = 1e9
+"""A weight, of either sign: well within float32, and so is its product with a gradient."""
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -44,7 +47,7 @@ class Resolved:
     def values(self) -> Iterator[Number]:
         """The numbers in it, its weight among them."""
         if self.term.weight is not None:
-            yield Number(self.term.weight)
+            yield Number(self.term.weight, -_HEAVIEST, _HEAVIEST)
         for thing in (*self.things.values(), *([self.mask] if self.mask else [])):
             yield from thing.values
 
@@ -154,7 +157,8 @@ def _bound(call: Call, known: list[str]) -> dict[str, Argument]:
         elif place < len(known):
             name = known[place]
         else:
-            takes = f"{len(known)} argument{'s' * (len(known) != 1)}" if known else "no arguments"
+            most = len(known) - (call.arguments[0].part is call.name)  # which nobody has written
+            takes = f"{most} argument{'s' * (most != 1)}" if most else "no arguments"
             raise argument.part.error(f"{call.name} takes {takes}: take this one away")
         if name in given:
             raise argument.part.error(f"{call.name} has its {name} twice: take one away")
@@ -219,16 +223,33 @@ def _vector(argument: Argument, folder: Path, layer: LayerInfo) -> Thing:
     path = _file(argument, folder)
     try:
         check_is_file(path, "table of numbers", DreamError)
-        if path.suffix.lower() == ".npy":
-            vector = np.load(path, allow_pickle=False).astype(np.float32)
-        else:
-            vector = read_column(path, None).astype(np.float32)
-    except (DreamError, ValueError, OSError, EOFError) as error:
-        raise argument.part.error(f"{path} cannot be used: {error}") from None
-    if vector.shape != (layer.channels,) or not np.isfinite(vector).all():
-        told = f"finite numbers for its {layer.channels} channels"
-        raise argument.part.error(f"{path} has {vector.shape} numbers: {layer.name} needs {told}")
-    return Fixed(jnp.asarray(vector), path)
+        vector = _array(path) if path.suffix.lower() == ".npy" else read_column(path, None)
+    except (DreamError, ValueError) as error:
+        raise argument.part.error(str(error)) from None
+    if vector.shape != (layer.channels,):
+        needs = f"{layer.name} needs {layer.channels}, one for each channel"
+        raise argument.part.error(f"{path} has numbers of the shape {vector.shape}: {needs}")
+    longest = np.abs(vector).max()
+    if not 0 < longest < np.inf:
+        raise argument.part.error(f"{path} gives no direction: write finite numbers, not all 0")
+    # Only the direction counts, and its squares stay within float32.
+    return Fixed(jnp.asarray(vector / longest, jnp.float32), path)
+
+
+def _array(path: Path) -> np.ndarray:
+    """The numbers in an .npy file: float64.
+
+    Raises:
+      ValueError: It holds something else.
+    """
+    try:
+        # Mapped, since a damaged header promises more than memory holds.
+        array = np.lib.format.open_memmap(path, mode="r")
+    except Exception:  # of nearly every kind, where a header is none
+        raise ValueError(f"{path} is no NumPy array: write one with numpy.save") from None
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{path} holds {array.dtype}: write real numbers")
+    return np.array(array, np.float64)
 
 
 def _shown(argument: Argument, which: Argument | None, folder: Path) -> Shown:

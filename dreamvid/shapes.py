@@ -21,8 +21,12 @@ SHAPES: Registry[type[Shape]] = Registry("mask")
 """Name in a text -> dataclass."""
 
 
-def _measure(default: float, low: float | None = 0) -> Any:
-    return field(default=default, metadata={"kind": "number", "low": low, "high": None})
+_FARTHEST = 1e6
+"""In sides of the picture: well within float32."""
+
+
+def _measure(default: float, low: float = 0) -> Any:
+    return field(default=default, metadata={"kind": "number", "low": low, "high": _FARTHEST})
 
 
 @SHAPES.register("circle")
@@ -30,9 +34,9 @@ def _measure(default: float, low: float | None = 0) -> Any:
 class Circle:
     """A disc. Lengths are in heights of the picture."""
 
-    x: float = _measure(0.5, low=None)
+    x: float = _measure(0.5, low=-_FARTHEST)
     """Its centre from the left, as a share of the width."""
-    y: float = _measure(0.5, low=None)
+    y: float = _measure(0.5, low=-_FARTHEST)
     """Its centre from above, as a share of the height."""
     radius: float = _measure(0.3)
     feather: float = _measure(0.1)
@@ -49,8 +53,8 @@ class Circle:
 class Box:
     """An upright rectangle. Its centre and sides are shares of the picture's."""
 
-    x: float = _measure(0.5, low=None)
-    y: float = _measure(0.5, low=None)
+    x: float = _measure(0.5, low=-_FARTHEST)
+    y: float = _measure(0.5, low=-_FARTHEST)
     width: float = _measure(0.5)
     height: float = _measure(0.5)
     feather: float = _measure(0.1)

@@ -27,6 +27,7 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 _MOST = 64
+"""Terms of an objective: each makes its program larger."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,20 @@ class Terms:
 
         Args:
           moved: The new name of each.
+
+        Raises:
+          ScheduleError: A new name cannot be written, since it has quotes of both kinds in it.
         """
         text = self.text
         parts = [a.part for term in self.terms for a in _arguments(term) if a.kind == "file"]
         for part in sorted(parts, key=lambda part: part.start, reverse=True):
-            text = text[: part.start] + moved(str(part)) + text[part.stop :]
+            name, quote = moved(str(part)), text[part.stop]
+            if quote in name:
+                quote = "'" if quote == '"' else '"'
+            if quote in name:
+                message = f"{short(name)} has quotes of both kinds in it: rename a file or folder"
+                raise part.error(message)
+            text = text[: part.start - 1] + quote + name + quote + text[part.stop + 1 :]
         return Terms(text)
 
     def __eq__(self, other: object) -> bool:

@@ -83,8 +83,9 @@ class Number(Thing):
         wrong = np.flatnonzero((found < low) | (found > high))
         if wrong.size:
             at = "" if self.value.fixed else f" at tick {times[wrong[0]]:.10g}"
-            bounds = f"from {low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
-            raise self.value.part.error(f"{found[wrong[0]]:g}{at} is out of bounds: write {bounds}")
+            bounds = f"from {low:g} to {high:.10g}" if high < math.inf else f"at least {low:g}"
+            told = f"{found[wrong[0]]:.10g}{at} is out of bounds: write {bounds}"
+            raise self.value.part.error(told)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """What a clip dreams of: names resolved, guides, masks, and numbers that move without a compile."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dreamvid.aims import Aim, read_objective
+from dreamvid.camera import Zoom
 from dreamvid.errors import OptionError
 from dreamvid.fields import Size
 from dreamvid.models import Model
@@ -45,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def aim_of(text: str, folder: Path = Path(), ticks: int = 9) -> tuple[Aim, Timeline]:
+def aim_of(text: str, folder: Path = Path(), ticks: int | None = 9) -> tuple[Aim, Timeline]:
     recipe = Recipe(ascent=Ascent(objective=Terms(text)), clip=Clip(frames=ticks), folder=folder)
     aim = Aim.of(recipe, MODEL)
     timeline = Timeline(recipe, recipe.scope(), Size(32, 18))
@@ -93,6 +96,7 @@ def test_a_sum_has_its_weights_at_each_moment():
     ("text", "place", "message"),
     [
         ("tv + mixed3c", 5, r"Did you mean 'mixed\w\w'"),
+        ("1e300*mixed3b", 0, r"1e\+300 is out of bounds"),
         ("tv + stile(mixed3b, 'red.png')", 5, "Did you mean 'style'"),
         ("mixed3b:999", 8, "999 is out of bounds: write from 0 to"),
         ("mixed3b:(0:(0), 8:(-8))", 9, "at tick 1 is out of bounds"),
@@ -102,6 +106,7 @@ def test_a_sum_has_its_weights_at_each_moment():
         ("neuron(mixed3b, 1, z=2)", 19, "unknown argument 'z' of neuron"),
         ("neuron(mixed3b, 1, channel=2)", 27, "has its channel twice"),
         ("layer(mixed3b, 1)", 15, "layer takes 1 argument"),
+        ("mixed3b(1, 2)", 11, "mixed3b takes 1 argument"),
         ("tv(3)", 3, "tv takes no arguments"),
         ("layer(3)", 6, "a layer's name is wanted"),
         ("layer(mixed3z)", 6, "unknown layer 'mixed3z'"),
@@ -111,10 +116,12 @@ def test_a_sum_has_its_weights_at_each_moment():
         ("guide(mixed3b, red)", 15, "the name of a file is wanted"),
         ("guide(mixed3b, 'none.png')", 16, "none.png"),
         ("style(mixed3b, 'many', picture=3)", 31, "out of bounds"),
-        ("direction(conv2d1, 'two.npy')", 20, "needs finite numbers"),
-        ("direction(conv2d1, 'red.png')", 20, "cannot be used"),
+        ("direction(conv2d1, 'two.npy')", 20, r"shape \(2,\): conv2d1 needs 4"),
+        ("direction(conv2d1, 'red.png')", 20, "red.png"),
+        ("direction(conv2d1, 'none.npy')", 20, "no table of numbers at"),
         ("mixed3b @ circel()", 10, "unknown mask 'circel'. Did you mean 'circle'"),
-        ("mixed3b @ circle(radius=-1)", 24, "at least 0"),
+        ("mixed3b @ circle(radius=-1)", 24, "-1 is out of bounds"),
+        ("mixed3b @ circle(radius=1e300)", 24, "out of bounds"),
         ("mixed3b @ 'none.png'", 11, "none.png"),
         ("tv @ circle()", 0, "take its mask away"),
         ("mixed3b + diversity(mixed3b)", 10, "dreamvid visualize"),
@@ -138,10 +145,47 @@ def test_a_network_without_a_classifier_has_no_classes():
 def test_a_direction_is_read_from_a_file(folder: Path):
     count = MODEL.layer("conv2d1").channels
     (folder / "numbers.csv").write_text("\n".join(map(str, range(count))))
-    for name, vector in (("ones.npy", np.ones(count)), ("numbers.csv", np.arange(count))):
+    np.save(folder / "huge.npy", -1e300 * np.arange(count))
+    for name, vector in (
+        ("ones.npy", np.ones(count)),
+        ("numbers.csv", np.arange(count)),
+        ("huge.npy", -np.arange(count)),
+    ):
         made = read_objective(f"direction(conv2d1, '{name}')", MODEL, folder)
         assert isinstance(made, Direction)
-        np.testing.assert_array_equal(made.vector, vector)
+        np.testing.assert_allclose(made.vector, vector / np.abs(vector).max(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("save", "message"),
+    [
+        (lambda file: np.savez(file, a=np.ones(4)), "is no NumPy array"),
+        (lambda file: np.save(file, np.array([{}] * 4)), "is no NumPy array"),
+        (lambda file: file.write(b"PK\3\4 and no more"), "is no NumPy array"),
+        (lambda file: file.write(b""), "is no NumPy array"),
+        (lambda file: header(file, (10**13,)), "is no NumPy array"),
+        (lambda file: header(file, (2**70,)), "is no NumPy array"),
+        (lambda file: np.save(file, np.ones(4) * 1j), "holds complex128"),
+        (lambda file: np.save(file, np.array(["a"] * 4)), "holds <U1"),
+        (lambda file: np.save(file, np.zeros(4, [("a", "f4"), ("b", "f4")])), "holds .*'a'"),
+        (lambda file: np.save(file, np.ones((1, 4))), r"shape \(1, 4\)"),
+        (lambda file: np.save(file, np.full(4, np.nan)), "gives no direction"),
+        (lambda file: np.save(file, np.zeros(4)), "gives no direction"),
+    ],
+)
+def test_what_is_no_direction_is_refused(
+    save: Callable[[BinaryIO], None], message: str, tmp_path: Path
+):
+    with (tmp_path / "a.npy").open("wb") as file:
+        save(file)
+    with pytest.raises(OptionError, match=message) as caught:
+        read_objective("direction(conv2d1, 'a.npy')", MODEL, tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    described = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, described)
 
 
 def test_a_guide_is_what_the_layer_sees_in_it(folder: Path):
@@ -150,9 +194,20 @@ def test_a_guide_is_what_the_layer_sees_in_it(folder: Path):
     assert isinstance(made, Guide)
     assert made.guide.shape == (16, 16, MODEL.layer("conv2d1").channels)  # enlarged to 64 pixels
     assert aim.objective(timeline, 5).guide is made.guide  # type: ignore[attr-defined]
-    before = aim.digest()
-    save(folder / "red.png", colour=(0, 0, 99))
-    assert aim_of("guide(conv2d1, 'red.png')", folder)[0].digest() != before != ""
+
+
+def test_the_digest_is_that_of_all_files(folder: Path):
+    text = "guide(conv2d1, 'red.png') @ 'left.png' + direction(conv2d1, 'ones.npy')"
+    digests = [aim_of(text, folder)[0].digest()]
+    for name in ("red.png", "left.png"):
+        save(folder / name, colour=(0, 0, 99))
+        digests.append(aim_of(text, folder)[0].digest())
+    np.save(folder / "ones.npy", np.arange(4.0))
+    digests.append(aim_of(text, folder)[0].digest())
+    (folder / "red.png").rename(folder / "another.png")
+    moved = aim_of(text.replace("red", "another"), folder)[0].digest()
+    assert len({*digests, ""}) == 5
+    assert moved == digests[-1]
 
 
 def test_the_pictures_of_a_folder_take_turns(folder: Path):
@@ -166,6 +221,17 @@ def test_the_pictures_of_a_folder_take_turns(folder: Path):
     assert jnp.array_equal(chosen.objective(timeline, 0).guide, seen[6])  # type: ignore[attr-defined]
     assert jnp.array_equal(chosen.objective(timeline, 8).guide, seen[0])  # type: ignore[attr-defined]
     assert once <= 4
+
+
+def test_an_endless_clip_shows_each_picture_for_three_seconds(folder: Path):
+    aim, timeline = aim_of("style(conv2d1, 'many')", folder, ticks=None)
+    first, still, second, again = (
+        aim.objective(timeline, index).guide  # type: ignore[attr-defined]
+        for index in (0, 89, 90, 270)
+    )
+    assert jnp.array_equal(first, still)
+    assert jnp.array_equal(first, again)
+    assert not jnp.array_equal(first, second)
 
 
 def test_a_film_guides_at_its_own_speed(folder: Path):
@@ -193,6 +259,22 @@ def test_masks_are_where_they_are_said_to_be(folder: Path):
     np.testing.assert_array_equal(masks[0][..., 0], np.repeat([1.0, 0.0], 16)[None].repeat(18, 0))
     assert masks[0][9, 1, 1] == masks[1][9, 30, 1] == 1.0
     assert masks[0][9, 30, 1] == masks[1][9, 1, 1] == masks[0][0, 0, 1] == 0.0
+
+
+def test_masks_go_on_where_a_camera_looks_past_the_border(folder: Path):
+    recipe = Recipe(
+        ascent=Ascent(objective=Terms("mixed3b @ 'left.png'")),
+        camera=Zoom(zoom=0.97),
+        clip=Clip(frames=9),
+        folder=folder,
+    )
+    timeline, aim = Timeline(recipe, recipe.scope(), Size(32, 18)), Aim.of(recipe, MODEL)
+    across, down = timeline.margin.width, timeline.margin.height
+    assert min(across, down) > 0
+    mask = np.asarray(aim.masks(timeline, 0))
+    assert mask.shape == (18 + 2 * down, 32 + 2 * across, 1)
+    np.testing.assert_allclose(mask[:, :across], 1.0, atol=1e-6)
+    np.testing.assert_allclose(mask[:, -across:], 0.0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", list(SHAPES))

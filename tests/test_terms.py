@@ -1,6 +1,7 @@
 """The language of objectives: what a text means, and where its mistakes are."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,8 @@ def test_numbers_may_move():
     assert told(text, 5.0) == [(1.0, "mixed4c", [("", 15.0)]), (0.5, "mixed3b", [])]
     assert [value.fixed for value in Terms(text).values] == [False, False]
     assert [value.fixed for value in Terms("0.5*mixed4c:61").values] == [True, True]
+    text = "(0:(1), 50%:(3))*a:(t) @ circle(0.5, y=(2*t)) - guide(b, 'c', picture=7)"
+    assert [value.at(15.5, SCOPE) for value in Terms(text).values] == [3.0, 15.5, 0.5, 31.0, 7.0]
 
 
 def test_a_mask_is_a_shape_or_a_file():
@@ -90,6 +93,16 @@ def test_files_can_be_given_other_names():
     moved = terms.with_files(lambda name: f"../there/{name}")
     assert moved.files == ("../there/a.jpg", "../there/b.png")
     assert str(moved) == text.replace("a.jpg", "../there/a.jpg").replace("b.png", "../there/b.png")
+
+
+def test_files_with_quotes_in_their_new_names_can_be_read_again():
+    terms = Terms("guide(a, 'b.jpg') @ \"c.png\" + d")
+    for folder in ("O'Brien", 'the "best"'):
+        moved = terms.with_files(lambda name, folder=folder: f"../{folder}/{name}")
+        assert moved.files == (f"../{folder}/b.jpg", f"../{folder}/c.png")
+        assert moved.with_files(lambda name: Path(name).name).files == terms.files
+    with pytest.raises(ScheduleError, match="quotes of both kinds"):
+        terms.with_files(lambda name: "'\"" + name)
 
 
 @pytest.mark.parametrize(
