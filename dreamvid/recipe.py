@@ -323,6 +323,8 @@ def _settled(values: Mapping[str, Any], shown: Callable[[str], str]) -> dict[str
         settled["ascent.objective"] = None
     elif objective not in (None, "none"):
         settled["ascent.layer"] = AUTO
+    elif layer == AUTO:
+        settled.setdefault("ascent.objective", None)
     return settled
 
 
