@@ -237,10 +237,11 @@ def plan_still(recipe: Recipe, output: Path, overwrite: bool = False) -> StillPl
     recipe, model, aim = _load(recipe)
     _check_layers(aim, model, picture.size)
     aim.check(np.zeros(1), recipe.scope())
+    of_aim = aim.digest()
     digests = {
         "picture sha256": sha256_of(recipe.picture),
         NETWORK_DIGEST: store.digest(recipe.network),
-        **({AIM_DIGEST: aim.digest()} if aim.digest() else {}),
+        **({AIM_DIGEST: of_aim} if of_aim else {}),
     }
     settings = _settings(recipe, output, digests)
     return StillPlan(recipe, output, overwrite, picture, model, aim, settings)

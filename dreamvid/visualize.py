@@ -20,7 +20,7 @@ from dreamvid.models.model import check_size
 from dreamvid.objectives import VARIANTS
 from dreamvid.options import Visual
 from dreamvid.parameters import PARAMETERS, Params
-from dreamvid.types import Activations, Image, Objective
+from dreamvid.types import IMAGE, Activations, Image, Objective
 
 SCALE, ANGLE, SHIFT = 0.1, 10.0, 8.0
 """How far a view may be off: share of the size, degrees, pixels. About what lucid does in all."""
@@ -189,11 +189,12 @@ def _values(model: AnyModel, objectives: Objective, pictures: Image) -> jax.Arra
 
 def _see(model: AnyModel, image: Image, objective: Objective) -> Activations:
     """As `see`, but that a layer's ReLU has a slope below zero too. Values are the same."""
-    seen, names = see(model, image, objective), network_layers(objective)
+    names = network_layers(objective)
     raw = {name: f"{model.layer(name).name}_pre_relu" for name in names}
     raw = {name: before for name, before in raw.items() if before in model.layers}
+    seen = {IMAGE: image, **model.activations(image, [*names, *raw.values()])}
     for name, before in raw.items():
-        below = jnp.minimum(model.activations(image, [before])[before], 0.0)
+        below = jnp.minimum(seen[before], 0.0)
         seen[name] += LEAK * (below - jax.lax.stop_gradient(below))
     return seen
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dreamvid.cli.flags import output
+from dreamvid.cli.flags import Network, Overwrite, output
 from dreamvid.errors import DreamError, OptionError
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ ARRAYS = ".npz"
 SHOWN = 640
 """Pixels: heat maps on a sheet have no longer side, since layers are much coarser than that."""
 
-Network = Annotated[
-    str, typer.Option("--model", help="Network: a name (see: dreamvid weights list), or a file.")
-]
 Layer = Annotated[str, typer.Option(help="Layer to look through. See: dreamvid layers.")]
 Channels = Annotated[
     str,
@@ -29,7 +26,6 @@ Channels = Annotated[
 LongestSide = Annotated[
     int, typer.Option("--max-side", min=16, help="Scale larger pictures down to this, in pixels.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 
 
 def command(

@@ -6,12 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dreamvid.cli.flags import Overwrite, output, with_group
+from dreamvid.cli.flags import Network, Overwrite, output, with_group
 from dreamvid.options import ATLAS
 
-Network = Annotated[
-    str, typer.Option("--model", help="Network: a name (see: dreamvid weights list), or a file.")
-]
 Layer = Annotated[str, typer.Option(help="Layer of the network. See: dreamvid layers.")]
 Pictures = Annotated[
     Path | None,

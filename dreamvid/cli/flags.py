@@ -16,6 +16,9 @@ from dreamvid.recipe import STYLES, Recipe
 Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
 """Gives a command flags."""
 
+Network = Annotated[
+    str, typer.Option("--model", help="Network: a name (see: dreamvid weights list), or a file.")
+]
 Overwrite = Annotated[
     bool,
     typer.Option("--overwrite", help="Replace an existing output, and a run of something else."),
@@ -53,9 +56,7 @@ def with_options(*presets: Recipe, defaults: bool = True) -> Decorator:
     return _decorator(flags)
 
 
-def with_group(
-    options: Options, panel: str
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_group(options: Options, panel: str) -> Decorator:
     """Gives a command one flag for each option of a group that no recipe has.
 
     Args:
@@ -70,9 +71,7 @@ def with_group(
     return _decorator({f.name: (f.name, _parameter(f, shown[f.name], panel)) for f in fields})
 
 
-def _decorator(
-    flags: dict[str, tuple[str, inspect.Parameter]],
-) -> Decorator:
+def _decorator(flags: dict[str, tuple[str, inspect.Parameter]]) -> Decorator:
     """Flags by their parameters' names, each with the key under which the command gets its text."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-Network = Annotated[
-    str, typer.Option(help="Network: a name (see: dreamvid weights list), or a file.")
-]
+from dreamvid.cli.flags import Network
+
 Classes = Annotated[
     bool, typer.Option("--classes", help="List the classes instead, the channels of logits.")
 ]

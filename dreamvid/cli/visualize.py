@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dreamvid.cli.flags import Overwrite, output, with_group
+from dreamvid.cli.flags import Network, Overwrite, output, with_group
 from dreamvid.options import Visual
 
 Wanted = Annotated[
@@ -14,9 +14,6 @@ Wanted = Annotated[
         help='What to see more of, such as "mixed4c:61 - 0.1*tv" (see: dreamvid layers '
         "--objectives).",
     ),
-]
-Network = Annotated[
-    str, typer.Option("--model", help="Network: a name (see: dreamvid weights list), or a file.")
 ]
 Variants = Annotated[
     int,
