@@ -1,7 +1,6 @@
 """What a clip dreams of, moment by moment: the objective of a recipe, with its guides and masks."""
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from dreamvid import ops
 from dreamvid.errors import OptionError, ScheduleError
 from dreamvid.models import AnyModel
 from dreamvid.objectives import Masked, Sum, Summand, of_layers
+from dreamvid.paths import sha256_of_all
 from dreamvid.recipe import Recipe
 from dreamvid.resolve import Resolved, resolve
 from dreamvid.scope import Scope
@@ -56,7 +56,7 @@ class Aim:
     def digest(self) -> str:
         """The sha256 over its files; empty where it has none."""
         digests = [digest for term in self.terms for digest in term.digests]
-        return hashlib.sha256("".join(digests).encode()).hexdigest() if digests else ""
+        return sha256_of_all(digests) if digests else ""
 
     def check(self, times: np.ndarray, scope: Scope) -> None:
         """Refuses what a clip cannot dream of, and numbers that leave their bounds.

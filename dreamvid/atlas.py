@@ -24,6 +24,7 @@ from dreamvid.models.network import LOGITS
 from dreamvid.objectives import Channel
 from dreamvid.ops import to_8bit
 from dreamvid.options import ATLAS, Visual
+from dreamvid.plan import find_layer
 from dreamvid.render import Watcher
 from dreamvid.sheets import Tile, check_sheet, write_sheet
 from dreamvid.visualize import values, visualize
@@ -117,11 +118,7 @@ def plan_atlas(
     files = tuple(pictures_in(pictures)) if pictures and crops else ()
     name = store.resolve(network)
     model = store.load(name)
-    try:
-        info = model.layer(layer)
-    except DreamError as error:
-        told = str(error).replace("dreamvid layers", f"dreamvid layers --model {name}")
-        raise OptionError("--layer:", told) from None
+    info = find_layer(model, layer, name)
     chosen = read_channels(channels, info)
     check_size(visual.size.width, visual.size.height, "a tile", info.smallest)
     digest = store.digest(name)

@@ -2,6 +2,7 @@
 
 import hashlib
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,11 @@ def sha256_of(path: Path) -> str:
     """What a file's content is remembered by, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_all(digests: Iterable[str]) -> str:
+    """What several files in a row are remembered by, in hex, from what each is."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def digests_of(path: Path) -> dict[str, str]:

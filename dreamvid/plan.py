@@ -26,7 +26,7 @@ from dreamvid.media.sinks import SINKS, check_output, encoding_of, track_notes
 from dreamvid.media.stills import FORMATS, Picture, check_extent
 from dreamvid.media.target import check_target
 from dreamvid.media.tracks import Tracks
-from dreamvid.models import Model
+from dreamvid.models import LayerInfo, Model
 from dreamvid.models.model import check_size
 from dreamvid.opening import open_film, open_picture, read_source
 from dreamvid.options import Clip
@@ -357,10 +357,30 @@ def _check_layers(aim: Aim, model: Model, size: Size | None = None) -> None:
             fade, excerpt = recipe.ascent.layer, ""
             if isinstance(fade, Fade):
                 excerpt = ScheduleError("", fade.text, fade.position_of(layer)).excerpt()
-            here = f"dreamvid layers --model {recipe.network}"
-            told = str(error).replace("dreamvid layers", here)
             named = "--layer:" if recipe.ascent.objective is None else "--objective:"
-            raise OptionError(named, told, excerpt) from None
+            raise OptionError(named, _refusal(error, recipe.network), excerpt) from None
+
+
+def find_layer(model: Model, layer: str, network: str) -> LayerInfo:
+    """The facts about the layer that --layer names.
+
+    Args:
+      model: The network.
+      layer: The name.
+      network: What the user calls the network.
+
+    Raises:
+      OptionError: There is no such layer.
+    """
+    try:
+        return model.layer(layer)
+    except DreamError as error:
+        raise OptionError("--layer:", _refusal(error, network)) from None
+
+
+def _refusal(error: DreamError, network: str) -> str:
+    """What is told of a layer that a network has not, with where its layers are listed."""
+    return str(error).replace("dreamvid layers", f"dreamvid layers --model {network}")
 
 
 def _settings(recipe: Recipe, output: Path, facts: dict[str, str]) -> str:

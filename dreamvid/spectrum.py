@@ -9,7 +9,7 @@ import numpy as np
 from dreamvid.ascent import dream, frame_key
 from dreamvid.checkpoints import store
 from dreamvid.fields import Size
-from dreamvid.media.stills import fit
+from dreamvid.media.stills import within
 from dreamvid.models import LayerInfo, Model
 from dreamvid.models.network import LOGITS
 from dreamvid.objectives import Layer
@@ -57,9 +57,8 @@ def plan_spectrum(
       DreamError: Something about the files or the recipe will not do.
     """
     check_sheet(output, overwrite)
-    picture = read_source(recipe.picture, output).flattened()
-    scale = min(max_side / max(picture.shape[:2]), 1.0)
-    size = Size(*(max(round(side * scale), 1) for side in picture.shape[1::-1]))
+    picture = within(read_source(recipe.picture, output).flattened(), max_side)
+    size = Size(picture.shape[1], picture.shape[0])
     name = store.resolve(recipe.general.model)
     recipe = replace(
         recipe, general=replace(recipe.general, model=name), clip=Clip(frames=1, size=size)
@@ -75,7 +74,7 @@ def plan_spectrum(
         and not info.name.endswith("_pre_relu")
         and (branches or "_" not in info.name)
     )
-    return Plan(recipe.at(0.0, scope), output, overwrite, fit(picture, size), model, layers)
+    return Plan(recipe.at(0.0, scope), output, overwrite, picture, model, layers)
 
 
 def render_spectrum(plan: Plan, watcher: Watcher) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dreamvid.cli.flags import Network, Overwrite, output
-from dreamvid.errors import DreamError, OptionError
+from dreamvid.errors import OptionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ def command(
     (rows, columns, channels) with all channels; `image`, uint8; `layer`, `model` and `stride`.
     """
     from dreamvid.checkpoints import store
-    from dreamvid.media.stills import read_picture
+    from dreamvid.media.stills import read_picture, within
     from dreamvid.media.target import check_target
     from dreamvid.opening import is_same
     from dreamvid.sheets import FORMATS, write_sheet
@@ -55,7 +55,7 @@ def command(
     check_target(output, (*FORMATS, ARRAYS), overwrite)
     if is_same(picture, output):
         raise OptionError("--output", f"{output} is the picture itself: choose another name")
-    pixels = _at_most(read_picture(picture).flattened(), max_side)
+    pixels = within(read_picture(picture).flattened(), max_side)
     name = store.resolve(model)
     network = store.load(name)
     info = _layer(network, layer, name, pixels)
@@ -82,26 +82,12 @@ def _count(channels: str) -> int | None:
     return int(channels)
 
 
-def _at_most(pixels: "np.ndarray", longest: int) -> "np.ndarray":
-    from dreamvid.fields import Size
-    from dreamvid.media.stills import fit
-
-    height, width = pixels.shape[:2]
-    scale = longest / max(height, width)
-    if scale >= 1:
-        return pixels
-    return fit(pixels, Size(max(round(scale * width), 1), max(round(scale * height), 1)))
-
-
 def _layer(network: "Model", layer: str, name: str, pixels: "np.ndarray") -> "LayerInfo":
     """What is known of a layer that the network has and that the picture is large enough for."""
     from dreamvid.models.model import check_size
+    from dreamvid.plan import find_layer
 
-    try:
-        info = network.layer(layer)
-    except DreamError as error:
-        here = f"dreamvid layers --model {name}"
-        raise OptionError("--layer:", str(error).replace("dreamvid layers", here)) from None
+    info = find_layer(network, layer, name)
     height, width = pixels.shape[:2]
     check_size(width, height, f"the picture seen by {info.name}", info.smallest)
     return info
@@ -133,6 +119,7 @@ def _tiles(
     import numpy as np
 
     from dreamvid.heat import centres, energy, overlays
+    from dreamvid.media.stills import within
     from dreamvid.models.network import LOGITS
     from dreamvid.sheets import Tile
 
@@ -140,7 +127,7 @@ def _tiles(
     # Of equals, the first.
     channels = [int(channel) for channel in np.argsort(-energies, kind="stable")[:count]]
     height, width = picture.shape[:2]
-    small = _at_most(picture.astype(np.float32) / 255, SHOWN)
+    small = within(picture.astype(np.float32) / 255, SHOWN)
     small = np.round(255 * small).astype(np.uint8)
     rows, columns, total = activations.shape
     note = f"{width}x{height} pixels, {columns}x{rows} places, {len(channels)} of {total} channels"

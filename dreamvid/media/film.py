@@ -1,6 +1,5 @@
 """A film: what of it will be dreamed is known to the picture before any work begins."""
 
-import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -21,7 +20,7 @@ from dreamvid.media.shape import Shape, choose_shape
 from dreamvid.media.sources import STILLS_A_SECOND, Source, open_source
 from dreamvid.media.video import Shown, Video
 from dreamvid.options import Footage
-from dreamvid.paths import sha256_of
+from dreamvid.paths import sha256_of, sha256_of_all
 
 SMALLEST = 16
 """Pixels of the shortest side of a film."""
@@ -74,7 +73,7 @@ class Film:
         digests = [sha256_of(file) for file in self._source.files]
         if len(digests) == 1:
             return digests[0]
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        return sha256_of_all(digests)
 
     def pictures(self, first: int = 0) -> Iterator[np.ndarray]:
         """The pictures from number `first` on, each the same whatever that is.

@@ -1,6 +1,5 @@
 """A gallery: pictures that guide or mask a dream, whatever they lie in."""
 
-import hashlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from dreamvid.media.numbered import is_pattern, natural
 from dreamvid.media.sources import Stills, open_source
 from dreamvid.media.stills import Picture, read_picture
 from dreamvid.options import Footage
-from dreamvid.paths import sha256_of, what_is_at
+from dreamvid.paths import sha256_of, sha256_of_all, what_is_at
 
 LEAP = 100
 """Pictures of a film that are passed over sooner than that it is entered anew."""
@@ -67,7 +66,7 @@ class Gallery:
             digests = [sha256_of(file) for file in self.files]
         except OSError as error:
             raise MediaError(f"{error.filename} cannot be read: {error.strerror}") from None
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        return sha256_of_all(digests)
 
     def at(self, index: int) -> np.ndarray:
         """Picture number `index`, on white where it is transparent.

@@ -159,6 +159,23 @@ def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
     return np.clip(resized, 0.0, 1.0)
 
 
+def within(pixels: np.ndarray, longest: int) -> np.ndarray:
+    """Scales a picture down until no side has more pixels; a smaller one stays as it is.
+
+    Args:
+      pixels: float32 (h, w, 3) in [0, 1].
+      longest: Pixels of the longer side.
+
+    Returns:
+      float32 (h', w', 3) in [0, 1].
+    """
+    height, width = pixels.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return pixels
+    return fit(pixels, Size(*(max(round(side * scale), 1) for side in (width, height))))
+
+
 def write_picture(path: Path, picture: Picture, settings: str, overwrite: bool) -> None:
     """Writes an 8-bit still with its settings inside; the file appears whole or not at all.
 
