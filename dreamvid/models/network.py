@@ -156,6 +156,7 @@ class Network(nnx.Module):
     def __call__(self, pixels: jax.Array, wanted: frozenset[str]) -> Activations:
         """(n, h, w, 3) -> the layers in `wanted`, each (n, h, w, c); computes no further."""
         acts: Activations = {PIXELS: pixels}
+        rectified = set()
         for node in self.nodes(self.spec):
             if wanted <= acts.keys():
                 break
@@ -164,6 +165,7 @@ class Network(nnx.Module):
                 case Convolution():
                     acts[f"{node.name}_pre_relu"] = self._module(node)(*taken)
                     acts[node.name] = jax.nn.relu(acts[f"{node.name}_pre_relu"])
+                    rectified.add(node.name)
                 case Classifier():
                     acts[node.name] = self._module(node)(*taken)
                 case Join():
@@ -171,6 +173,9 @@ class Network(nnx.Module):
                     before = [acts.get(f"{name}_pre_relu", acts[name]) for name in node.sources]
                     acts[f"{node.name}_pre_relu"] = jnp.concatenate(before, axis=-1)
                     acts[node.name] = jnp.concatenate(taken, axis=-1)
+                case MaxPool() as pool if node.sources[0] in rectified:
+                    # The greatest of rectified values is the greatest value, rectified: less work.
+                    acts[node.name] = jax.nn.relu(pool(acts[f"{node.sources[0]}_pre_relu"]))
                 case operation:
                     acts[node.name] = operation(*taken)
         return {name: acts[name] for name in wanted}
