@@ -65,27 +65,47 @@ def dream(
     infos = [model.layer(name) for name in network_layers(objective)]
     check_size(width, height, smallest=max((info.smallest for info in infos), default=0))
     sizes = octave_sizes(height, width, ascent, smallest_octave(infos))
-    bases = [resize_bilinear(image, *sizes[0])]
-    for size in sizes[1:]:
-        # Each from the one before, as the original does, not each from the source.
-        bases.append(resize_bilinear(bases[-1], *size))
-    dreamed = bases[-1]
-    detail = jnp.zeros_like(dreamed)
+    bases = _pyramid(image, tuple(sizes))
+    whole = ascent.octave_carry == "image"
+    dreamed = below = None
     for octave, base in enumerate(reversed(bases)):
-        size = base.shape[:2]
-        if ascent.octave_carry == "image":
-            begun = resize_bilinear(dreamed, *size) + 0.0  # a copy, since it is given up
-        else:
-            begun = base + resize_bilinear(detail, *size)
+        begun = _begun(base, dreamed, below, whole)
         local, masked = (
-            None if places is None else resize_bilinear(places, *size) for places in (weight, masks)
+            None if places is None else _resized(places, *base.shape[:2])
+            for places in (weight, masks)
         )
         octave_key = jax.random.fold_in(key, octave)
-        dreamed = ascend(model, begun, objective, ascent, octave_key, local, masked)
-        detail = dreamed - base
-    if ascent.octave_carry == "image":
-        return jnp.clip(resize_bilinear(dreamed, height, width), 0.0, 1.0)
-    return jnp.clip(image + resize_bilinear(detail, height, width), 0.0, 1.0)
+        dreamed, below = ascend(model, begun, objective, ascent, octave_key, local, masked), base
+    return jnp.clip(_begun(image, dreamed, below, whole), 0.0, 1.0)
+
+
+_resized = jax.jit(resize_bilinear, static_argnums=(1, 2))
+
+
+@partial(jax.jit, static_argnums=1)
+def _pyramid(image: Image, sizes: tuple[tuple[int, int], ...]) -> list[Image]:
+    """The picture at each octave's size; each from the one before, as the original does."""
+    bases = [resize_bilinear(image, *sizes[0])]
+    for size in sizes[1:]:
+        bases.append(resize_bilinear(bases[-1], *size))
+    return bases
+
+
+@partial(jax.jit, static_argnums=3)
+def _begun(base: Image, dreamed: Image | None, below: Image | None, whole: bool) -> Image:
+    """What an octave begins with, in memory of its own.
+
+    Args:
+      base: float32 (h, w, 3), the source at this octave's size.
+      dreamed: What the octave below made; None at the first.
+      below: What that one began from without its detail.
+      whole: Whether the dreamed picture is handed on, not only its detail.
+    """
+    if dreamed is None or below is None:
+        return base
+    if whole:
+        return resize_bilinear(dreamed, *base.shape[:2])
+    return base + resize_bilinear(dreamed - below, *base.shape[:2])
 
 
 def network_layers(objective: Objective) -> list[str]:

@@ -1,5 +1,6 @@
 """Networks that the tests share; nothing is read from outside."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -27,6 +28,15 @@ def own_weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     """Networks that the user has are not there, and none of ours is left to the user."""
     folder = tmp_path_factory.getbasetemp() / "no weights"
     monkeypatch.setenv("DREAMVID_WEIGHTS", str(folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_programs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Programs that the tests compile are kept where no user's are, for all processes of a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    # Not monkeypatched: what another process compiled may be used at any time.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "programs")
 
 
 @pytest.fixture(scope="session", params=sorted(FAMILIES))

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from dreamvid import __version__
+from dreamvid import __version__, machine
 from dreamvid.cli import (
     activations,
     atlas,
@@ -57,6 +57,8 @@ def root(
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
+    elif not {"--help", "-h"} & set(sys.argv):
+        machine.prepare()
 
 
 def main() -> NoReturn:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 
 from dreamvid.errors import DreamError, UnknownNameError, WeightsError
 from dreamvid.models.network import ARCHITECTURES, LOGITS, aliases, describe, shapes
@@ -58,11 +59,12 @@ class Model:
         if left := sorted(tensors.keys() - needed.keys()):
             raise WeightsError(f"tensor {left[0]!r} belongs to no layer of the spec")
         build = ARCHITECTURES[spec.architecture]
-        graph, params = nnx.split(nnx.eval_shape(lambda: build(spec, rngs=nnx.Rngs(0))))
+        graph, params = nnx.split(nnx.eval_shape(lambda: build(spec)))
         filled = []
         for path, _ in nnx.to_flat_state(params):
-            value = tensors["/".join(map(str, path))]
-            filled.append((path, nnx.Param(jnp.asarray(value, jnp.float32))))
+            value = tensors["/".join(map(str, path))].astype(np.float32)
+            # Not by jnp.asarray, which would compile a program for each shape.
+            filled.append((path, nnx.Param(jax.device_put(value))))
         return cls(spec, graph, nnx.from_flat_state(filled))
 
     def to_tensors(self) -> dict[str, np.ndarray]:
@@ -135,11 +137,12 @@ class Model:
         ours = [self.layer(name) for name in wanted]
         check_image(image, ours)
         # As a tuple through the compiler, which would return a dict in the alphabet's order.
-        found = _activations(self, image, tuple(info.name for info in ours))
+        # Within another program not as a program of its own, which takes longer to trace.
+        run = _activations if isinstance(image, Tracer) else _compiled_activations
+        found = run(self, image, tuple(info.name for info in ours))
         return dict(zip(wanted, found, strict=True))
 
 
-@partial(jax.jit, static_argnums=2)
 def _activations(model: Model, image: Image, wanted: tuple[str, ...]) -> tuple[jax.Array, ...]:
     network = nnx.merge(model.graph, model.params)
     spec = model.spec
@@ -147,6 +150,9 @@ def _activations(model: Model, image: Image, wanted: tuple[str, ...]) -> tuple[j
     pixels = (255.0 * image - mean) * scale
     found = network(pixels[None], frozenset(wanted))
     return tuple(found[name][0] for name in wanted)
+
+
+_compiled_activations = jax.jit(_activations, static_argnums=2)
 
 
 def check_image(image: Image, layers: Iterable[LayerInfo]) -> None:

@@ -17,6 +17,7 @@ from dreamvid.models.layers import (
     Padding,
     average_pool,
     max_pool,
+    rectified,
 )
 from dreamvid.models.spec import LayerInfo, ModelSpec
 from dreamvid.registry import Registry
@@ -125,7 +126,7 @@ class Network(nnx.Module):
         """
         raise NotImplementedError
 
-    def __init__(self, spec: ModelSpec, rngs: nnx.Rngs):
+    def __init__(self, spec: ModelSpec, rngs: nnx.Rngs | None = None):
         self.spec = spec
         nodes = self.nodes(spec)
         known = _reaches(nodes)
@@ -142,7 +143,7 @@ class Network(nnx.Module):
                     rngs=rngs,
                 )
             elif isinstance(layer, Classifier):
-                made = Head(known[node.sources[0]].channels, layer.classes, rngs)
+                made = Head(known[node.sources[0]].channels, layer.classes)
             else:
                 continue
             folder: nnx.Module = self
@@ -156,7 +157,7 @@ class Network(nnx.Module):
     def __call__(self, pixels: jax.Array, wanted: frozenset[str]) -> Activations:
         """(n, h, w, 3) -> the layers in `wanted`, each (n, h, w, c); computes no further."""
         acts: Activations = {PIXELS: pixels}
-        rectified = set()
+        convolved = set()
         for node in self.nodes(self.spec):
             if wanted <= acts.keys():
                 break
@@ -164,8 +165,8 @@ class Network(nnx.Module):
             match node.operation:
                 case Convolution():
                     acts[f"{node.name}_pre_relu"] = self._module(node)(*taken)
-                    acts[node.name] = jax.nn.relu(acts[f"{node.name}_pre_relu"])
-                    rectified.add(node.name)
+                    acts[node.name] = rectified(acts[f"{node.name}_pre_relu"])
+                    convolved.add(node.name)
                 case Classifier():
                     acts[node.name] = self._module(node)(*taken)
                 case Join():
@@ -173,9 +174,9 @@ class Network(nnx.Module):
                     before = [acts.get(f"{name}_pre_relu", acts[name]) for name in node.sources]
                     acts[f"{node.name}_pre_relu"] = jnp.concatenate(before, axis=-1)
                     acts[node.name] = jnp.concatenate(taken, axis=-1)
-                case MaxPool() as pool if node.sources[0] in rectified:
+                case MaxPool() as pool if node.sources[0] in convolved:
                     # The greatest of rectified values is the greatest value, rectified: less work.
-                    acts[node.name] = jax.nn.relu(pool(acts[f"{node.sources[0]}_pre_relu"]))
+                    acts[node.name] = rectified(pool(acts[f"{node.sources[0]}_pre_relu"]))
                 case operation:
                     acts[node.name] = operation(*taken)
         return {name: acts[name] for name in wanted}
