@@ -17,6 +17,8 @@ from dreamvid.models.model import SMALLEST_SIDE, check_size
 from dreamvid.objectives import Sum
 from dreamvid.ops import resize_bilinear
 from dreamvid.options import Ascent
+from dreamvid.room import Room
+from dreamvid.tiles import Tiling, slopes
 from dreamvid.types import IMAGE, MASKS, Activations, Image, Objective
 
 
@@ -66,16 +68,18 @@ def dream(
     check_size(width, height, smallest=max((info.smallest for info in infos), default=0))
     sizes = octave_sizes(height, width, ascent, smallest_octave(infos))
     bases = _pyramid(image, tuple(sizes))
+    room = Room(model, infos, ascent.tile)
     whole = ascent.octave_carry == "image"
     dreamed = below = None
     for octave, base in enumerate(reversed(bases)):
-        begun = _begun(base, dreamed, below, whole)
+        begin = partial(_begun, base, dreamed, below, whole)
         local, masked = (
             None if places is None else _resized(places, *base.shape[:2])
             for places in (weight, masks)
         )
-        octave_key = jax.random.fold_in(key, octave)
-        dreamed, below = ascend(model, begun, objective, ascent, octave_key, local, masked), base
+        rest = (objective, ascent, jax.random.fold_in(key, octave), local, masked)
+        dreamed = room.use(base, lambda tiling: ascend(model, begin(), *rest, tiling))  # noqa: B023
+        below = base
     return jnp.clip(_begun(image, dreamed, below, whole), 0.0, 1.0)
 
 
@@ -116,7 +120,7 @@ def network_layers(objective: Objective) -> list[str]:
 def see(
     model: AnyModel, image: Image, objective: Objective, masks: jax.Array | None = None
 ) -> Activations:
-    """All that an objective reads of a picture.
+    """All that an objective reads of a picture; for use within a compiled function.
 
     Args:
       model: The network.
@@ -124,7 +128,7 @@ def see(
       objective: Says which layers.
       masks: float32 (h, w, masks), where it has masks.
     """
-    seen = {IMAGE: image, **model.activations(image, network_layers(objective))}
+    seen = {IMAGE: image, **model.traced(image, network_layers(objective))}
     return seen if masks is None else seen | {MASKS: masks}
 
 
@@ -214,18 +218,22 @@ def ascend(
     key: jax.Array,
     weight: jax.Array | None = None,
     masks: jax.Array | None = None,
+    tiling: Tiling | None = None,
 ) -> Image:
     """All steps of one octave; step i draws its jitter from fold_in(key, i). Gives up `image`.
+
+    In tiles, where they are given.
 
     The loop is in the compiled program on an accelerator, where every call costs, and outside it on
     a CPU, where XLA runs a loop's body on fewer threads (at less than half the speed, measured).
     """
     climb = Climb.of(ascent)
-    if jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu" and tiling is None:
         return steps(model, image, objective, climb, key, weight, masks)
     state = climb.begin(image)
+    take = step if tiling is None else partial(step_in_tiles, tiling)
     for index in range(ascent.steps):
-        image, state = step(model, image, state, objective, climb, key, index, weight, masks)
+        image, state = take(model, image, state, objective, climb, key, index, weight, masks)
     return image
 
 
@@ -257,11 +265,31 @@ def take_step(
       float32 (h, w, 3) in [0, 1], the image itself, clipped, where the gradient is zero or is not
       finite; and what the optimizer remembers.
     """
+    seen = _shifted(image, masks, climb, key, index)
+    gradient = _gradient(model, seen[0], objective, climb, seen[1])
+    return _moved(image, gradient, state, climb, key, index, weight)
+
+
+def _shifted(
+    image: Image, masks: jax.Array | None, climb: Climb, key: jax.Array, index: jax.Array | int
+) -> tuple[Image, jax.Array | None]:
+    """The picture and the masks as a step sees them."""
     shift = draw_shift(key, index, climb.jitter)
-    shifted = jnp.roll(image, shift, axis=(0, 1))
-    seen_through = None if masks is None else jnp.roll(masks, shift, axis=(0, 1))
-    gradient = _gradient(model, shifted, objective, climb, seen_through)
-    gradient = jnp.roll(gradient, -shift, axis=(0, 1))
+    through = None if masks is None else jnp.roll(masks, shift, axis=(0, 1))
+    return jnp.roll(image, shift, axis=(0, 1)), through
+
+
+def _moved(
+    image: Image,
+    gradient: Image,
+    state: State,
+    climb: Climb,
+    key: jax.Array,
+    index: jax.Array | int,
+    weight: jax.Array | None,
+) -> tuple[Image, State]:
+    """The picture, moved up the gradient of what a step has seen, and the optimizer's memory."""
+    gradient = jnp.roll(gradient, -draw_shift(key, index, climb.jitter), axis=(0, 1))
     direction = GRADIENTS[climb.gradient](gradient, index, climb.count)
     direction, state = OPTIMIZERS[climb.optimizer].update(direction, state)
     change = climb.rate / 255.0 * direction
@@ -278,13 +306,44 @@ def _gradient(
     values, back = jax.vjp(
         lambda picture: objective.each(see(model, picture, objective, masks)), image
     )
-    total = jnp.zeros_like(image)
-    for weight, one in zip(objective.weights, jnp.eye(len(values)), strict=True):
-        (own,) = back(one)
+    return _balanced(objective.weights, [back(one)[0] for one in jnp.eye(len(values))])
+
+
+def _balanced(weights: Iterable[jax.Array | float], gradients: list[Image]) -> Image:
+    """The sum of several terms' gradients, each of which is made even before it is weighted."""
+    total = jnp.zeros_like(gradients[0])
+    for weight, own in zip(weights, gradients, strict=True):
         total += weight * GRADIENTS["mean"](own, 0, 1)
     return total
 
 
+def step_in_tiles(
+    tiling: Tiling,
+    model: AnyModel,
+    image: Image,
+    state: State,
+    objective: Objective,
+    climb: Climb,
+    key: jax.Array,
+    index: jax.Array | int,
+    weight: jax.Array | None = None,
+    masks: jax.Array | None = None,
+) -> tuple[Image, State]:
+    """`step` in bounded memory: several programs, called from here, one for each tile.
+
+    Args and Returns: as `take_step`; `tiling` is from `dreamvid.tiles.cut`.
+    """
+    shifted, through = _compiled_shifted(image, masks, climb, key, index)
+    if climb.balance and isinstance(objective, Sum):
+        terms = slopes(model, shifted, objective, through, tiling, len(objective.terms))
+        gradient = _balanced(objective.weights, terms)
+    else:
+        (gradient,) = slopes(model, shifted, objective, through, tiling)
+    return _compiled_moved(image, gradient, state, climb, key, index, weight)
+
+
+_compiled_shifted = jax.jit(_shifted)
+_compiled_moved = jax.jit(_moved, donate_argnums=(0, 2))
 step = jax.jit(take_step, donate_argnames=("image", "state"))
 """`take_step`, compiled once a size; what animates is an argument. Gives up `image`'s memory."""
 

@@ -88,6 +88,13 @@ class Ascent(Options):
     balance: bool = option(
         False, "Give each term of an objective the same pull before it is weighted: takes longer."
     )
+    tile: int = option(
+        0,
+        "Side of the tiles in which a large picture's gradient is computed, in pixels; 0 leaves it "
+        "to the memory that there is. The picture is the same.",
+        low=0,
+        high=100_000,
+    )
 
 
 @dataclass(frozen=True)

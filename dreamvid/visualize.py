@@ -192,7 +192,7 @@ def _see(model: AnyModel, image: Image, objective: Objective) -> Activations:
     names = network_layers(objective)
     raw = {name: f"{model.layer(name).name}_pre_relu" for name in names}
     raw = {name: before for name, before in raw.items() if before in model.layers}
-    seen = {IMAGE: image, **model.activations(image, [*names, *raw.values()])}
+    seen = {IMAGE: image, **model.traced(image, [*names, *raw.values()])}
     for name, before in raw.items():
         below = jnp.minimum(seen[before], 0.0)
         seen[name] += LEAK * (below - jax.lax.stop_gradient(below))

@@ -13,6 +13,7 @@ from dreamvid import __version__, machine
 from dreamvid.cli import (
     activations,
     atlas,
+    bench,
     image,
     layers,
     measure,
@@ -40,7 +41,7 @@ app = typer.Typer(
 for module in (
     *(zoom, video, image, render, resume),
     *(layers, visualize, atlas, spectrum, activations),
-    *(settings, measure),
+    *(settings, measure, bench),
 ):
     app.command()(module.command)
 app.add_typer(weights.app, name="weights")

@@ -1,6 +1,6 @@
 """A network ready to dream."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.core import Tracer
 
 from dreamvid.errors import DreamError, UnknownNameError, WeightsError
 from dreamvid.models.network import ARCHITECTURES, LOGITS, aliases, describe, shapes
@@ -133,12 +132,22 @@ class Model:
           UnknownNameError: There is no such layer.
           DreamError: The image is no (h, w, 3) array or is too small.
         """
+        return self._seen(image, layers, _compiled)
+
+    def traced(self, image: Image, layers: Iterable[str]) -> Activations:
+        """As `activations`, for use within a function that is compiled as a whole.
+
+        There a program within the program would take three times as long to trace.
+        """
+        return self._seen(image, layers, _activations)
+
+    def _seen(
+        self, image: Image, layers: Iterable[str], run: Callable[..., tuple[jax.Array, ...]]
+    ) -> Activations:
         wanted = tuple(dict.fromkeys(layers))
         ours = [self.layer(name) for name in wanted]
         check_image(image, ours)
         # As a tuple through the compiler, which would return a dict in the alphabet's order.
-        # Within another program not as a program of its own, which takes longer to trace.
-        run = _activations if isinstance(image, Tracer) else _compiled_activations
         found = run(self, image, tuple(info.name for info in ours))
         return dict(zip(wanted, found, strict=True))
 
@@ -152,7 +161,7 @@ def _activations(model: Model, image: Image, wanted: tuple[str, ...]) -> tuple[j
     return tuple(found[name][0] for name in wanted)
 
 
-_compiled_activations = jax.jit(_activations, static_argnums=2)
+_compiled = jax.jit(_activations, static_argnums=2)
 
 
 def check_image(image: Image, layers: Iterable[LayerInfo]) -> None:

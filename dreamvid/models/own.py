@@ -90,6 +90,10 @@ class OwnModel:
         check_image(image, [self.layer(name) for name in wanted])
         return dict(zip(wanted, _activations(self, image, wanted), strict=True))
 
+    def traced(self, image: Image, layers: Iterable[str]) -> Activations:
+        """As `activations`, for use within a function that is compiled as a whole."""
+        return self.activations(image, layers)
+
 
 def adopt(
     module: nnx.Module,
