@@ -2,9 +2,9 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import jax
 import numpy as np
@@ -17,7 +17,9 @@ from dreamvid.media.stills import Picture, write_picture
 from dreamvid.ops import to_8bit, to_16bit
 from dreamvid.pipeline import frames
 from dreamvid.plan import Plan, StillPlan, is_from, part_name
-from dreamvid.types import Carry, Frame
+from dreamvid.timeline import Timeline
+from dreamvid.types import Carry, Frame, ZoomCarry
+from dreamvid.zooming import zooms
 
 _LEVELS: dict[int, Callable[[jax.Array], jax.Array]] = {8: jax.jit(to_8bit), 16: jax.jit(to_16bit)}
 
@@ -70,6 +72,64 @@ def render_clip(plan: Plan, watcher: Watcher, keep: bool = False) -> None:
             journal.remove()
 
 
+def render_variants(plans: Sequence[Plan], watcher: Watcher, keep: bool = False) -> None:
+    """Makes zooms that differ in their seeds only, whose frames are dreamed at once.
+
+    Each has a run folder and a file of its own; which of them are made together shows in nothing
+    but the last bits.
+
+    Args:
+      plans: From `plan_clip`; none is endless or a film.
+      watcher: Told how it goes on.
+      keep: Whether the run folders stay.
+
+    Raises:
+      DreamError and Stopped: as `render_clip`.
+    """
+    with contextlib.ExitStack() as stack:
+        journals = [stack.enter_context(_opened(plan, plan.run.overwrite)) for plan in plans]
+        _dream_variants(plans, journals, watcher)
+        for plan, journal in zip(plans, journals, strict=True):
+            _write(plan, journal, plan.output, watcher, *plan.timeline.order)
+        if not keep:
+            for journal in journals:
+                journal.remove()
+
+
+def _dream_variants(plans: Sequence[Plan], journals: Sequence[Journal], watcher: Watcher) -> None:
+    """Makes the frames that the journals lack."""
+    first, timelines = plans[0], [plan.timeline for plan in plans]
+    carries = [journal.carry for journal in journals]
+    done = [
+        carry.index - timeline.first + 1 if carry else 0
+        for carry, timeline in zip(carries, timelines, strict=True)
+    ]
+    frames = first.recipe.dreamed_frames
+    assert frames is not None
+    expected = len(plans) * (frames - first.timeline.first)
+    if sum(done) == expected:
+        return
+    watcher.begin(f"{first.task}, {len(plans)} seeds at once", expected, sum(done))
+    sources = cast("list[np.ndarray]", [plan.source for plan in plans])
+    making = zooms(
+        timelines, first.model, first.aim, sources, cast("list[ZoomCarry | None]", carries)
+    )
+    with _enough_memory(first.size), contextlib.closing(making) as made:
+        for together in made:
+            for which, frame, carry in together:
+                levels = _LEVELS[first.depth](frame.image)
+                journals[which].write(carry, np.asarray(levels) if carry.index >= 0 else None)
+                done[which] += 1
+                watcher.advance()
+            if watcher.stop_asked:
+                break
+    for journal in journals:
+        journal.checkpoint()
+    if watcher.stop_asked and sum(done) < expected:
+        made_so_far = f"stopped after {sum(done)} of {expected} frames"
+        raise Stopped(f"{made_so_far}; the same command goes on from there")
+
+
 def finish_clip(plan: Plan, watcher: Watcher) -> None:
     """Makes a file of what an unfinished run has so far; the run stays as it is.
 
@@ -104,6 +164,26 @@ def render_still(plan: StillPlan, watcher: Watcher) -> None:
     write_picture(plan.output, Picture(dreamed, picture.alpha), plan.settings, plan.overwrite)
     watcher.advance()
     watcher.made(plan.output)
+
+
+def render_stills(plans: Sequence[StillPlan], watcher: Watcher) -> None:
+    """Dreams pictures that differ in their seeds only, at once; each is a file of its own.
+
+    Args and Raises: as `render_still`.
+    """
+    first = plans[0]
+    watcher.begin(f"{first.task}, {len(plans)} seeds at once", len(plans))
+    timelines = [Timeline(plan.recipe, plan.recipe.scope(), plan.picture.size) for plan in plans]
+    pictures = [plan.picture.rgb for plan in plans]
+    with _enough_memory(first.picture.size):
+        making = zooms(timelines, first.model, first.aim, pictures, [None] * len(plans))
+        (dreamed,) = making
+        levels = [np.asarray(frame.image) for _, frame, _ in dreamed]
+    for plan, rgb in zip(plans, levels, strict=True):
+        picture = Picture(rgb, plan.picture.alpha)
+        write_picture(plan.output, picture, plan.settings, plan.overwrite)
+        watcher.advance()
+        watcher.made(plan.output)
 
 
 def _opened(plan: Plan, restart: bool) -> contextlib.AbstractContextManager[Journal]:

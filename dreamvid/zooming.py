@@ -1,7 +1,8 @@
 """Zooms: each dreamed frame, moved by the camera, is the seed of the next."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +10,12 @@ import numpy as np
 
 from dreamvid import ops
 from dreamvid.aims import Aim
-from dreamvid.ascent import dream, frame_key
+from dreamvid.ascent import frame_key
 from dreamvid.fields import Size
 from dreamvid.models import AnyModel
 from dreamvid.options import Anchors
 from dreamvid.timeline import Timeline
+from dreamvid.together import Dreamer, Wish
 from dreamvid.types import Frame, Image, ZoomCarry
 
 SETTLING = 45
@@ -34,13 +36,62 @@ def zoom(
     carry: ZoomCarry | None,
 ) -> Generator[tuple[Frame, ZoomCarry], None, None]:
     """The frames of a zoom, or of a still; see `dreamvid.pipeline.frames`."""
-    maker = _Maker(timeline, model, aim)
-    carry = carry or maker.begin(jnp.array(source, jnp.float32))
-    step = maker.draft if timeline.recipe.clip.draft else maker.step
-    while (last := timeline.last) is None or carry.index < last:
-        image, carry = step(carry)
-        index = carry.index
-        yield Frame(timeline.number(index) if index >= 0 else index, maker.crop(image)), carry
+    for ((_, frame, now),) in zooms([timeline], model, aim, [source], [carry]):
+        yield frame, now
+
+
+def zooms(
+    timelines: Sequence[Timeline],
+    model: AnyModel | None,
+    aim: Aim,
+    sources: Sequence[Image | np.ndarray],
+    carries: Sequence[ZoomCarry | None],
+) -> Generator[list[tuple[int, Frame, ZoomCarry]], None, None]:
+    """The frames of several zooms that are dreamed at once.
+
+    Args:
+      timelines: The clip of each.
+      model: The network of all.
+      aim: What they all dream of.
+      sources: What each begins with; see `dreamvid.pipeline.frames`.
+      carries: What came with the last frame made of each; None begins.
+
+    Yields:
+      The next frame of each that has one: (which, frame, carry).
+    """
+    makers = [_Maker(timeline, model, aim) for timeline in timelines]
+    dreamer = Dreamer(model, len(makers))
+    now = [
+        carry or maker.begin(jnp.array(source, jnp.float32))
+        for maker, source, carry in zip(makers, sources, carries, strict=True)
+    ]
+    while at := [which for which, maker in enumerate(makers) if maker.goes_on(now[which])]:
+        made = _granted([makers[which].next(now[which]) for which in at], dreamer)
+        frames = []
+        for which, (image, carry) in zip(at, made, strict=True):
+            now[which], maker = carry, makers[which]
+            frames.append((which, maker.frame(image, carry), carry))
+        yield frames
+
+
+Step: TypeAlias = Generator[Wish, Image, tuple[Image, ZoomCarry]]
+"""Makes a frame: asks for pictures to be dreamed, is sent them, and returns it with its carry."""
+
+
+def _granted(steps: list[Step], dreamer: Dreamer) -> list[tuple[Image, ZoomCarry]]:
+    """What steps make, once each has what it wished for."""
+    made: dict[int, tuple[Image, ZoomCarry]] = {}
+    answers: dict[int, Image | None] = dict.fromkeys(range(len(steps)))
+    while answers:
+        wishes = {}
+        for which, dreamed in answers.items():
+            try:
+                # The first answer, None, begins it.
+                wishes[which] = steps[which].send(dreamed)  # type: ignore[arg-type]
+            except StopIteration as done:
+                made[which] = done.value
+        answers = dict(zip(wishes, dreamer.dream(list(wishes.values())), strict=True))
+    return [made[which] for which in range(len(steps))]
 
 
 class _Maker:
@@ -63,27 +114,40 @@ class _Maker:
         margin = self.timeline.margin
         return ops.crop(image, margin.height, margin.width)
 
-    def step(self, carry: ZoomCarry) -> tuple[Image, ZoomCarry]:
+    def goes_on(self, carry: ZoomCarry) -> bool:
+        """Whether there is a frame after this."""
+        return (last := self.timeline.last) is None or carry.index < last
+
+    def frame(self, image: Image, carry: ZoomCarry) -> Frame:
+        """The frame that has this carry."""
+        index = carry.index
+        return Frame(self.timeline.number(index) if index >= 0 else index, self.crop(image))
+
+    def next(self, carry: ZoomCarry) -> Step:
         """The next frame and its carry."""
+        return self.draft(carry) if self.timeline.recipe.clip.draft else self.step(carry)
+
+    def step(self, carry: ZoomCarry) -> Step:
+        """The next frame, which is dreamed, and its carry."""
         index = carry.index + 1
         prior = self._prior(carry, index)
         if self.timeline.closed:
             prior, carry = self._return(prior, carry, index)
-        carry = self._finish(prior, carry, index)
+        carry = yield from self._finish(prior, carry, index)
         return carry.image, carry
 
-    def draft(self, carry: ZoomCarry) -> tuple[Image, ZoomCarry]:
+    def draft(self, carry: ZoomCarry) -> Step:
         """The next frame between two key frames, and its carry."""
         index = carry.index + 1
         timeline = self.timeline
         if index == timeline.first:
-            dreamed = self._finish(self._prior(carry, index), carry, index)
+            dreamed = yield from self._finish(self._prior(carry, index), carry, index)
             return dreamed.image, replace(
                 dreamed, key=index, next_key=index, previous=dreamed.image
             )
         if carry.index == carry.next_key:
             start, end = carry.index, timeline.next_key(carry.index)
-            dreamed = self._finish(self._prior(carry, end), carry, end, end - start)
+            dreamed = yield from self._finish(self._prior(carry, end), carry, end, end - start)
             carry = replace(dreamed, key=start, next_key=end, previous=carry.image)
         carry = replace(carry, index=index)
         if index == carry.next_key:
@@ -116,7 +180,9 @@ class _Maker:
         entered = carry.entered[index - self.timeline.last - 1 + overlap]
         return (entered if share == 1.0 else _blended(prior, entered, share)), carry
 
-    def _finish(self, prior: Image, carry: ZoomCarry, index: int, span: int = 1) -> ZoomCarry:
+    def _finish(
+        self, prior: Image, carry: ZoomCarry, index: int, span: int = 1
+    ) -> Generator[Wish, Image, ZoomCarry]:
         """Dreams a frame and holds it near the beginning; the carry that it leaves.
 
         `span` frames have gone by since the one before.
@@ -125,13 +191,12 @@ class _Maker:
         moment = timeline.moment(index)
         image = prior
         if self._model is not None:
-            image = dream(
-                self._model,
+            image = yield Wish(
                 prior,
                 self._aim.objective(timeline, index),
                 moment.ascent,
                 self._key(index),
-                masks=self._aim.masks(timeline, index),
+                self._aim.masks(timeline, index),
             )
         if timeline.recipe.kind == "image" or self._model is None:
             return replace(carry, index=index, image=image)

@@ -29,10 +29,13 @@ KEY = jax.random.key(3)
 LAYER = "mixed3a"
 
 
-def check_tiled(model: AnyModel, picture: jax.Array, made: Objective, masks=None) -> None:
+def check_tiled(
+    model: AnyModel, picture: jax.Array, made: Objective, masks: jax.Array | None = None
+) -> None:
     whole = jax.jit(jax.grad(lambda seen: made(see(model, seen, made, masks))))(picture)
     infos = [model.layer(name) for name in network_layers(made)]
-    tiling = cut(*picture.shape[:2], infos, least_side(infos))
+    height, width, _ = picture.shape
+    tiling = cut(height, width, infos, least_side(infos))
     assert tiling is not None
     assert len(tiling.tiles) > 1
     (tiled,) = slopes(model, picture, made, masks, tiling)

@@ -27,6 +27,13 @@ Keep = Annotated[bool, typer.Option("--keep", help="Keep the run folder of a fin
 MotionOnly = Annotated[
     bool, typer.Option("--motion-only", help="Move the camera without dreaming, to see its path.")
 ]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="<1..16>",
+        help="Make one for each seed, all at once: out-seed1.mp4 and so on. Takes --seed's place.",
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything and tell what would be done.")
 ]

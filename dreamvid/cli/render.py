@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dreamvid.cli.flags import DryRun, Keep, MotionOnly, Overwrite, with_options
+from dreamvid.cli.flags import DryRun, Keep, MotionOnly, Overwrite, Seeds, with_options
 from dreamvid.cli.work import make
 from dreamvid.errors import OptionError, ScheduleError
 from dreamvid.recipe import (
@@ -45,6 +45,7 @@ def command(
     keep: Keep = False,
     motion_only: MotionOnly = False,
     dry_run: DryRun = False,
+    seeds: Seeds = None,
     show_list: Annotated[
         bool, typer.Option("--list", help="List the recipes that ship with dreamvid.")
     ] = False,
@@ -77,7 +78,7 @@ def command(
             raise OptionError("--output", "is missing: name the file to make, such as -o out.mp4")
         # Something that its codec fits into; whatever is there does not matter.
         output, overwrite = Path(f"out{_suffix(made)}"), True
-    make(made, output, overwrite, keep=keep, motion_only=motion_only, dry_run=dry_run)
+    make(made, output, overwrite, keep=keep, motion_only=motion_only, dry_run=dry_run, seeds=seeds)
 
 
 def _from_here(values: dict[str, str]) -> dict[str, str]:

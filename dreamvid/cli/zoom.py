@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dreamvid.cli.flags import DryRun, Keep, MotionOnly, Overwrite, output, with_options
+from dreamvid.cli.flags import DryRun, Keep, MotionOnly, Overwrite, Seeds, output, with_options
 from dreamvid.cli.work import make
 from dreamvid.recipe import ZOOM, flag_of
 
@@ -23,6 +23,7 @@ def command(
     keep: Keep = False,
     motion_only: MotionOnly = False,
     dry_run: DryRun = False,
+    seeds: Seeds = None,
 ) -> None:
     """Make an endless zoom: each dreamed frame, moved by the camera, is the next one's seed.
 
@@ -33,7 +34,9 @@ def command(
     What is stopped goes on when the same command is given again.
     """
     recipe = dataclasses.replace(ZOOM, source=picture).change(changes, flag_of)
-    make(recipe, output, overwrite, keep=keep, motion_only=motion_only, dry_run=dry_run)
+    make(
+        recipe, output, overwrite, keep=keep, motion_only=motion_only, dry_run=dry_run, seeds=seeds
+    )
 
 
 command.__name__ = "zoom"
