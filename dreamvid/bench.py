@@ -7,10 +7,7 @@ convolutions, once forwards and once backwards to the picture, as its architectu
 which may miss what it hands to a library. Shares of the peak are by the first.
 """
 
-import itertools
 import math
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -24,16 +21,12 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-import av
-import cv2
-import imageio_ffmpeg
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
-from dreamvid import __version__, ops
+from dreamvid import ops
 from dreamvid.ascent import (
     Climb,
     ascend,
@@ -86,9 +79,9 @@ def bench(
       say: Told what is being done.
 
     Returns:
-      "clip", "whole" (as users get it), "stages" (seconds a frame), "compile_seconds", "dream"
-      and "octaves" (rates of steps and operations), "batch", "peak_flops", "memory_bytes",
-      "versions" and "device"; what is not known is None.
+      "clip"; "whole", as users get it; "stages", seconds a frame; "compile_seconds"; "dream" and
+      "octaves", steps and operations; "batch"; "peak_flops", a second; "memory_bytes". What is not
+      known is None.
 
     Raises:
       DreamError: Something will not do; before anything compiles, but for a batch that needs more
@@ -104,15 +97,15 @@ def bench(
             recipe = replace(recipe, source=str(folder / "film.mp4"))
             draw_film(folder / "film.mp4", recipe.clip.size or Size(640, 360), frames)
         plan = plan_clip(recipe, folder / "out.mp4")
-        work = Dream.of(plan)
-        if work.ascent.steps < 1:
+        if plan.timeline.moment(0).ascent.steps < 1:
             raise OptionError("--steps", "is 0, of which there is nothing to measure: give 1")
+        work = Dream.of(plan)
         with _programs_in(folder / "programs"):
             say("compiling, twice")
             compiling = compile_seconds(work)
-            say(f"taking the time of each octave at {', '.join(network_layers(work.objective))}")
+            say("taking the time of each octave")
             rows = octaves(work)
-        say(f"rendering {frames} frames of {plan.size} pixels")
+        say(f"{plan.task}, {frames} frames")
         whole = render(plan)
         used = memory()
         say("taking the time of each stage")
@@ -124,21 +117,17 @@ def bench(
     peak = peak_flops()
     for row in (*rows, *([together] if together else [])):
         row["share_of_peak"] = row["flops_per_second"] and row["flops_per_second"] / peak["float32"]
-    return _rounded(
-        {
-            "clip": _clip(plan, work),
-            "whole": whole,
-            "stages": parts,
-            "compile_seconds": compiling,
-            "dream": _summed(rows, peak["float32"]),
-            "octaves": rows,
-            "batch": together,
-            "peak_flops": peak,
-            "memory_bytes": used,
-            "versions": versions(),
-            "device": device(),
-        }
-    )
+    return {
+        "clip": _clip(plan, work),
+        "whole": whole,
+        "stages": parts,
+        "compile_seconds": compiling,
+        "dream": _summed(rows, peak["float32"]),
+        "octaves": rows,
+        "batch": together,
+        "peak_flops": peak,
+        "memory_bytes": used,
+    }
 
 
 @dataclass(frozen=True)
@@ -195,15 +184,24 @@ class Dream:
         return 2.0 * max((info.flops for info in layers), default=0.0) * height * width or None
 
 
-def median_seconds(work: Callable[[], object]) -> float:
-    """What work takes: the median of up to three tries, after one that may compile."""
+def seconds_of(work: Callable[[], object], tries: int = 3) -> list[float]:
+    """What work takes, try by try, after one that may compile.
+
+    Args:
+      work: What it returns is waited for.
+      tries: How many at most; fewer where they take longer than PATIENCE.
+    """
     jax.block_until_ready(work())
-    tries: list[float] = []
-    while len(tries) < 3 and sum(tries) < PATIENCE:
+    found: list[float] = []
+    while len(found) < tries and sum(found) < PATIENCE:
         began = time.perf_counter()
         jax.block_until_ready(work())
-        tries.append(time.perf_counter() - began)
-    return median(tries)
+        found.append(time.perf_counter() - began)
+    return found
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    return median(seconds_of(work))
 
 
 def compile_seconds(work: Dream) -> Figures:
@@ -218,7 +216,7 @@ def compile_seconds(work: Dream) -> Figures:
         began = time.perf_counter()
         work.run(steps=1).block_until_ready()
         first.append(time.perf_counter() - began)
-    later = median_seconds(lambda: work.run(steps=1))
+    later = _seconds(lambda: work.run(steps=1))
     cold, cached = (max(seconds - later, 0.0) for seconds in first)
     return {"cold": cold, "cached": cached}
 
@@ -255,7 +253,7 @@ def _step_seconds(octave: Dream) -> tuple[float, bool]:
         rest = (octave.objective, octave.ascent, octave.key, octave.weight, octave.masks)
         return ascend(octave.model, image, *rest, tiling)
 
-    seconds = median_seconds(lambda: room.use(octave.image, climb))
+    seconds = _seconds(lambda: room.use(octave.image, climb))
     return seconds / octave.ascent.steps, tiled
 
 
@@ -289,7 +287,7 @@ def batched(work: Dream, count: int) -> Figures:
         return images
 
     try:
-        seconds = median_seconds(all_steps) / steps
+        seconds = _seconds(all_steps) / steps
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -310,10 +308,7 @@ def _summed(rows: list[Figures], peak: float) -> Figures:
     """The speed of all octaves together."""
     steps = sum(row["steps"] for row in rows)
     seconds = sum(row["steps"] * row["milliseconds_per_step"] for row in rows) / 1e3
-    known = [row["flops_per_step"]["network"] for row in rows]
-    flops = (
-        sum(row["steps"] * row["flops_per_step"]["network"] for row in rows) if all(known) else 0
-    )
+    flops = sum(row["steps"] * (row["flops_per_step"]["network"] or 0.0) for row in rows)
     return {
         "steps": steps,
         "steps_per_second": steps / seconds,
@@ -361,7 +356,7 @@ class _Clock:
     def __exit__(self, *_: object) -> None:
         jax.monitoring.unregister_event_duration_listener(self._count)
 
-    def _count(self, event: str, duration: float, **_: str | int) -> None:
+    def _count(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
         self._compiled += event == _COMPILED
 
     def begin(self, task: str, total: int | None, done: int = 0) -> None:
@@ -388,18 +383,17 @@ def stages(plan: Plan, work: Dream) -> Figures:
     else:
         steps = work.ascent.steps
         warp = partial(ops.move, work.image, timeline.matrix(0, 1))
-    found["warp"] = median_seconds(warp)
-    found["dream"] = median_seconds(lambda: work.run(steps=steps))
+    found["warp"] = _seconds(warp)
+    found["dream"] = _seconds(lambda: work.run(steps=steps))
     levels = jax.jit(ops.to_16bit if plan.depth == 16 else ops.to_8bit)
-    found["fetch"] = median_seconds(lambda: np.asarray(levels(work.image)))
+    found["fetch"] = _seconds(lambda: np.asarray(levels(work.image)))
     return found | _kept_stages(plan)
 
 
 def _film_stages(plan: Plan, reel: Reel, work: Dream) -> tuple[Figures, int, Callable[[], object]]:
     """Seconds of decoding and matching; a later picture's steps, and the moving of its dreams."""
     began = time.perf_counter()
-    with closing(reel.film.pictures()) as source:  # type: ignore[type-var]
-        pictures = list(islice(source, _LOOKED_AT))
+    pictures = list(islice(reel.film.pictures(), _LOOKED_AT))
     decoded = time.perf_counter()
     greys = [grey(picture) for picture in pictures]
     for number, now in enumerate(greys):
@@ -461,15 +455,16 @@ def peak_flops() -> dict[str, float]:
     there on an accelerator.
     """
     on_cpu = jax.default_backend() == "cpu"
+    # Of all kinds: on what is all the same, some devices are quicker.
+    numbers = np.random.default_rng(0).standard_normal(4099, np.float32)
+    multiply = jax.jit(jnp.matmul)
     found = {}
-    for kind in (jnp.float32,) if on_cpu else (jnp.float32, jnp.bfloat16):
+    for kind in ("float32",) if on_cpu else ("float32", "bfloat16"):
         rates = []
         for side in (512, 1024, 2048) if on_cpu else (2048, 4096, 8192):
-            matrix = jax.random.normal(jax.random.key(0), (side, side), kind)
-            multiply = jax.jit(jnp.matmul)
-            seconds = min(median_seconds(partial(multiply, matrix, matrix)) for _ in range(3))
-            rates.append(2.0 * side**3 / seconds)
-        found[jnp.dtype(kind).name] = max(rates)
+            matrix = jnp.asarray(np.resize(numbers, (side, side)), kind)
+            rates.append(2.0 * side**3 / min(seconds_of(partial(multiply, matrix, matrix), 5)))
+        found[kind] = max(rates)
     return found
 
 
@@ -485,34 +480,8 @@ def memory() -> dict[str, int | None]:
     return {"host": host, "device": known.get("peak_bytes_in_use")}
 
 
-def versions() -> dict[str, str]:
-    """What the speed depends on, by name."""
-    return {
-        "dreamvid": __version__,
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
-        "pyav": av.__version__,
-        "ffmpeg": imageio_ffmpeg.get_ffmpeg_version(),
-    }
-
-
-def device() -> Figures:
-    """What it was measured on."""
-    first = jax.devices()[0]
-    own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
-    return {
-        "platform": first.platform,
-        "kind": first.device_kind,
-        "count": jax.device_count(),
-        "cores": len(own) or os.cpu_count(),
-    }
-
-
 def draw_film(path: Path, size: Size, count: int) -> None:
-    """Makes a film of discs that move over a waving ground, which moves too.
+    """Makes a film of striped discs that move over a waving ground, which moves too.
 
     Args:
       path: The file.
@@ -522,21 +491,19 @@ def draw_film(path: Path, size: Size, count: int) -> None:
     Raises:
       DreamError: It cannot be written.
     """
-    rows, columns = np.mgrid[: size.height, : size.width].astype(np.float32)
+    y, x = np.mgrid[: size.height, : size.width].astype(np.float32)
     radius = min(size.width, size.height) / 6
     with open_sink(path, Showing(size=size, fps=Fraction(30)), "", Output(), False) as sink:
         for number in range(count):
-            x, y = columns + 0.8 * number, rows - 0.5 * number
-            waves = [np.sin(x / a) + np.sin(y / b) for a, b in ((7, 19), (11, 5), (23, 9))]
+            right, down = x + 0.8 * number, y - 0.5 * number
+            waves = [np.sin(right / a) + np.sin(down / b) for a, b in ((7, 19), (11, 5), (23, 9))]
             picture = 128 + 30 * np.stack(waves, axis=-1)
-            for disc, (across, down) in enumerate(((2.5, 1.0), (-1.5, 2.0), (1.0, -2.5))):
-                x = columns - size.width * (disc + 1) / 4 - across * number
-                y = rows - size.height / 2 - down * number
-                stripes = 128 + 90 * np.sin((x + (disc - 1) * y) / (3 + disc))
-                inside = (np.hypot(x, y) < radius)[..., None]
-                picture = np.where(
-                    inside, np.roll((200, 90, 40), disc) + stripes[..., None], picture
-                )
+            for disc, motion in enumerate(((2.5, 1.0), (-1.5, 2.0), (1.0, -2.5))):
+                right = x - size.width * (disc + 1) / 4 - motion[0] * number
+                down = y - size.height / 2 - motion[1] * number
+                stripes = 128 + 90 * np.sin((right + (disc - 1) * down) / (3 + disc))
+                face = stripes[..., None] + np.roll((90, 0, -90), disc)
+                picture = np.where((np.hypot(right, down) < radius)[..., None], face, picture)
             sink.write(np.clip(picture, 0, 255).astype(np.uint8))
 
 
@@ -591,12 +558,3 @@ def _floats(picture: np.ndarray) -> Image:
 
 def _size(image: Image) -> str:
     return str(Size(image.shape[1], image.shape[0]))
-
-
-def _rounded(value: Any) -> Any:
-    """The same with numbers of four digits, which is more than can be trusted."""
-    if isinstance(value, dict):
-        return {name: _rounded(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_rounded(inner) for inner in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
