@@ -23,6 +23,12 @@ class General(Options):
         "is at hand, else builtin.",
     )
     seed: int = option(0, "Randomness; the same seed gives the same frames.", low=0, high=2**32 - 1)
+    precision: str = option(
+        "auto",
+        "Numbers that the network computes with; the picture has float32 always. auto is bfloat16 "
+        "on GPUs and TPUs, which are quicker at it, and float32 on CPUs.",
+        choices=("auto", "float32", "bfloat16"),
+    )
 
 
 @dataclass(frozen=True)

@@ -338,7 +338,10 @@ def _load(recipe: Recipe) -> tuple[Recipe, Model, Aim]:
     except (RuntimeError, AssertionError) as error:  # the latter where it must not use the CPU
         reason = str(error) or "none of the kind that JAX_PLATFORMS names"
         raise DreamError(f"JAX finds no device ({reason}): unset JAX_PLATFORMS") from None
-    model = store.load(recipe.network)
+    precision = recipe.general.precision
+    if precision == "auto":
+        precision = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    model = store.load(recipe.network).in_precision(precision)
     recipe = recipe.with_layer(model.favourite(recipe.kind))
     aim = Aim.of(recipe, model)
     _check_layers(aim, model)

@@ -209,3 +209,13 @@ def test_a_spec_with_other_widths_is_refused(widths: tuple):
     spec = ModelSpec("inception_v1", "folded", widths, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     with pytest.raises(WeightsError, match="widths"):
         Model.from_tensors(spec, {})
+
+
+def test_in_fewer_bits_it_sees_the_same(model: Model):
+    picture = random_picture(48, 64)
+    few = model.in_precision("bfloat16")
+    for layer in ("conv2d0", "mixed4c"):
+        exact, rounded = (one.activations(picture, [layer])[layer] for one in (model, few))
+        assert rounded.dtype == jnp.float32
+        error = float(jnp.linalg.norm(rounded - exact) / jnp.linalg.norm(exact))
+        assert 1e-4 < error < 0.05
