@@ -1,6 +1,7 @@
 """What fits into memory at once: whole pictures where they do, tiles where they do not."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 import jax
@@ -18,7 +19,7 @@ MOST_ON_CPU = 2 << 30
 """Bytes that a gradient takes on a CPU at most: larger tiles are hardly quicker there."""
 
 _proven: dict[tuple[object, ...], int] = {}
-"""Device, layers and size of a picture -> the side of the tiles in which it was dreamed of before.
+"""Device, layers, tiles asked for and size of a picture -> the side of those it was dreamed in.
 
 A fact about this machine for as long as the process lives; pictures do not depend on it.
 """
@@ -68,8 +69,8 @@ class Room:
         height, width = image.shape[:2]
         if isinstance(image, Tracer):  # of a larger program, which is in one piece
             return work(None)
-        known = (jax.default_backend(), tuple(info.name for info in self._layers), height, width)
-        side = self._tile or _proven.get(known, self._side)
+        known = (jax.default_backend(), tuple(self._layers), self._tile, height, width)
+        side = _proven.get(known, self._side)
         while True:
             tiling = self._cut(height, width, side)
             try:
@@ -81,7 +82,7 @@ class Room:
             except (MemoryError, jax.errors.JaxRuntimeError) as error:
                 if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
                     raise
-                now = max(tiling.size if tiling else (height, width))
+                now = math.isqrt(math.prod(tiling.size if tiling else (height, width)))
                 side = now // 2
                 smallest = least_side(self._layers) if self._can else now
                 if now <= smallest:

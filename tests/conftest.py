@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# Before JAX is imported: most of the tests' time is XLA optimising programs that run once.
+os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}"
+
 import jax
 import pytest
 from server import Server, serving

@@ -150,7 +150,7 @@ def test_where_memory_runs_out_tiles_are_halved(
     assert device.tried[0] == 400
     assert max(device.tried[1:]) <= 200  # and from then on it is known
     assert [record.message for record in caplog.records] == [
-        "380x400 pixels take more memory than there is: in tiles of 200"
+        "380x400 pixels take more memory than there is: in tiles of 194"
     ]
 
 

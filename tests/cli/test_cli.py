@@ -52,7 +52,7 @@ def test_zoom_makes_a_clip_that_tells_how_it_was_made(folder: Path, run: Run):
     ]
     assert count_frames(Path("out.mp4")) == 3
     settings = tomllib.loads(read_settings(Path("out.mp4")))
-    assert settings["general"] == {"model": "tiny.safetensors", "seed": 5}
+    assert settings["general"] == {"model": "tiny.safetensors", "seed": 5, "precision": "auto"}
     assert settings["clip"]["frames"] == 3
     assert sorted(folder.iterdir()) == [folder / n for n in ("in.png", "out.mp4", TINY)]
 
