@@ -120,7 +120,7 @@ def _in_blocks(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.
         outputs = (before + side + after - size) // stride + 1
         # Below 0 where no window reaches the last positions: they are cut off.
         around.append((before, (outputs - 1 + tap) * stride - before - side, 0))
-    x = jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *around, (0, 0, 0)])
+    x = jax.lax.pad(x, x.dtype.type(0), [(0, 0, 0), *around, (0, 0, 0)])
     n, height, width, channels = x.shape
     x = x.reshape(n, height // stride, stride, width // stride, stride, channels)
     x = x.transpose(0, 1, 3, 2, 4, 5).reshape(n, height // stride, width // stride, -1)
@@ -206,7 +206,7 @@ def _shared_along(
     before, _ = pads
     windows = gradient.shape[axis]
     blocks = -(-(before + size) // stride)
-    zero = jnp.zeros((), gradient.dtype)
+    zero = gradient.dtype.type(0)
     nothing = jnp.zeros_like(gradient)
     parts = []
     for phase in range(stride):
@@ -217,7 +217,7 @@ def _shared_along(
             later = (index - phase) // stride
             edges = [(0, 0, 0)] * gradient.ndim
             edges[axis] = (later, blocks - windows - later, 0)
-            given = jax.lax.select(jax.lax.eq(place, jnp.int8(index)), gradient, nothing)
+            given = jax.lax.select(place == index, gradient, nothing)
             given = jax.lax.pad(given, zero, edges)
             total = given if total is None else total + given
         parts.append(total)
@@ -261,7 +261,7 @@ def _slices(
     """The first value of each window along an axis, the second, and so on."""
     edges = [(0, 0, 0)] * x.ndim
     edges[axis] = (*pads, 0)
-    padded = jax.lax.pad(x, jnp.asarray(fill, x.dtype), edges)
+    padded = jax.lax.pad(x, x.dtype.type(fill), edges)
     outputs = (padded.shape[axis] - kernel) // stride + 1
     for first in range(kernel):
         last = first + (outputs - 1) * stride + 1
