@@ -230,7 +230,12 @@ def test_the_objective_of_a_tile_is_copied_as_a_shell_reads_it(page: Any, way: s
             page.keyboard.press("Escape")
             wait_for_keyboard(page, TILES[index].title)
         page.focus("#search")
-        page.keyboard.press("Control+V")
+        for _ in range(10):  # Chromium loses a key now and then on a busy machine
+            page.keyboard.press("Control+V")
+            if page.input_value("#search") == expected:
+                break
+            page.wait_for_timeout(200)
+            page.fill("#search", "")
         assert page.input_value("#search") == expected
         page.fill("#search", "")
 

@@ -164,7 +164,7 @@ class Model:
 def _activations(model: Model, image: Image, wanted: tuple[str, ...]) -> tuple[jax.Array, ...]:
     network = nnx.merge(model.graph, model.params)
     spec = model.spec
-    mean, scale = (jnp.asarray(value, jnp.float32) for value in (spec.mean, spec.scale))
+    mean, scale = (np.asarray(value, np.float32) for value in (spec.mean, spec.scale))
     pixels = (255.0 * image - mean) * scale
     dtype = jax.tree.leaves(model.params)[0].dtype
     found = network(pixels[None].astype(dtype), frozenset(wanted))
