@@ -45,13 +45,13 @@ from dreamvid.following import steps_of
 from dreamvid.journal import open_journal, run_folder
 from dreamvid.media.codecs import Showing
 from dreamvid.media.sinks import open_sink
-from dreamvid.models import AnyModel
+from dreamvid.models import AnyModel, LayerInfo
 from dreamvid.options import Ascent, Output
 from dreamvid.plan import Plan, plan_clip
 from dreamvid.recipe import Recipe
 from dreamvid.reel import Reel
 from dreamvid.render import render_clip
-from dreamvid.room import Room
+from dreamvid.room import Room, is_exhausted
 from dreamvid.tiles import Tiling
 from dreamvid.types import Image, Objective
 
@@ -165,9 +165,8 @@ class Dream:
 
     def in_octaves(self) -> Iterator["Dream"]:
         """The same at the size of each octave, largest first."""
-        layers = [self.model.layer(name) for name in network_layers(self.objective)]
         height, width = self.image.shape[:2]
-        for size in octave_sizes(height, width, self.ascent, smallest_octave(layers)):
+        for size in octave_sizes(height, width, self.ascent, smallest_octave(self.layers)):
             image, weight, masks = (
                 None if places is None else ops.resize_bilinear(places, *size)
                 for places in (self.image, self.weight, self.masks)
@@ -176,12 +175,16 @@ class Dream:
             yield replace(self, image=image, weight=weight, masks=masks)
 
     @property
+    def layers(self) -> list[LayerInfo]:
+        """The layers of the network that are read."""
+        return [self.model.layer(name) for name in network_layers(self.objective)]
+
+    @property
     def flops(self) -> float | None:
         """Operations of the network in a step, forwards and backwards; None where not known."""
-        layers = [self.model.layer(name) for name in network_layers(self.objective)]
         height, width = self.image.shape[:2]
         # The deepest of several layers needs what the others do.
-        return 2.0 * max((info.flops for info in layers), default=0.0) * height * width or None
+        return 2.0 * max((info.flops for info in self.layers), default=0.0) * height * width or None
 
 
 def seconds_of(work: Callable[[], object], tries: int = 3) -> list[float]:
@@ -243,8 +246,7 @@ def octaves(work: Dream) -> list[Figures]:
 
 def _step_seconds(octave: Dream) -> tuple[float, bool]:
     """Seconds of a step as a dream takes it, and whether it did so in tiles."""
-    layers = [octave.model.layer(name) for name in network_layers(octave.objective)]
-    room, tiled = Room(octave.model, layers, octave.ascent.tile), False
+    room, tiled = Room(octave.model, octave.layers, octave.ascent.tile), False
 
     def climb(tiling: Tiling | None) -> Image:
         nonlocal tiled
@@ -289,7 +291,7 @@ def batched(work: Dream, count: int) -> Figures:
     try:
         seconds = _seconds(all_steps) / steps
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+        if not is_exhausted(error):
             raise
         told = f"is {count}: so many pictures of {_size(octave.image)} pixels take more memory "
         raise OptionError("--batch", told + "than there is, give fewer") from None

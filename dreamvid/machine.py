@@ -77,25 +77,3 @@ def programs() -> Path:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         kind += next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return folder / f"programs-{hashlib.sha256(kind.encode()).hexdigest()[:8]}"
-
-
-def free_memory() -> int | None:
-    """Bytes that the first device has left; None where that is not known.
-
-    Of a computer's own memory, a half: others use it too. JAX must have been imported.
-    """
-    import jax
-
-    device = jax.local_devices()[0]
-    if device.platform != "cpu":
-        known = device.memory_stats() or {}
-        return known["bytes_limit"] - known["bytes_in_use"] if "bytes_limit" in known else None
-    free = []
-    with contextlib.suppress(OSError, ValueError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
-    with contextlib.suppress(OSError, ValueError):  # "max" where a container has no limit
-        group = Path("/sys/fs/cgroup")
-        limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
-        free.append(limit - used)
-    return min(free) // 2 if free else None

@@ -17,6 +17,7 @@ from dreamvid.media.stills import Picture, write_picture
 from dreamvid.ops import to_8bit, to_16bit
 from dreamvid.pipeline import frames
 from dreamvid.plan import Plan, StillPlan, is_from, part_name
+from dreamvid.room import is_exhausted, too_large
 from dreamvid.timeline import Timeline
 from dreamvid.types import Carry, Frame, ZoomCarry
 from dreamvid.zooming import zooms
@@ -109,7 +110,7 @@ def _dream_variants(plans: Sequence[Plan], journals: Sequence[Journal], watcher:
     expected = len(plans) * (frames - first.timeline.first)
     if sum(done) == expected:
         return
-    watcher.begin(f"{first.task}, {len(plans)} seeds at once", expected, sum(done))
+    watcher.begin(_task_of(plans), expected, sum(done))
     sources = cast("list[np.ndarray]", [plan.source for plan in plans])
     making = zooms(
         timelines, first.model, first.aim, sources, cast("list[ZoomCarry | None]", carries)
@@ -146,33 +147,18 @@ def finish_clip(plan: Plan, watcher: Watcher) -> None:
         _write(plan, journal, output, watcher, range(journal.start, done))
 
 
-def render_still(plan: StillPlan, watcher: Watcher) -> None:
-    """Dreams one picture at its own size, as a file; its alpha is kept.
+def render_stills(plans: Sequence[StillPlan], watcher: Watcher) -> None:
+    """Dreams pictures at their own size, each as a file of its own; its alpha is kept.
 
     Args:
-      plan: From `plan_still`.
-      watcher: Told of the beginning and the end.
+      plans: From `plan_still`; several differ in their seeds only, and are dreamed at once.
+      watcher: Told how it goes on.
 
     Raises:
-      DreamError: It cannot be written; what was there is then as it was before.
-    """
-    picture = plan.picture
-    watcher.begin(plan.task, 1)
-    with _enough_memory(picture.size):
-        ((frame, _),) = frames(plan.recipe, plan.model, picture.rgb, aim=plan.aim)
-        dreamed = np.asarray(frame.image)
-    write_picture(plan.output, Picture(dreamed, picture.alpha), plan.settings, plan.overwrite)
-    watcher.advance()
-    watcher.made(plan.output)
-
-
-def render_stills(plans: Sequence[StillPlan], watcher: Watcher) -> None:
-    """Dreams pictures that differ in their seeds only, at once; each is a file of its own.
-
-    Args and Raises: as `render_still`.
+      DreamError: One cannot be written; what was there is then as it was before.
     """
     first = plans[0]
-    watcher.begin(f"{first.task}, {len(plans)} seeds at once", len(plans))
+    watcher.begin(_task_of(plans), len(plans))
     timelines = [Timeline(plan.recipe, plan.recipe.scope(), plan.picture.size) for plan in plans]
     pictures = [plan.picture.rgb for plan in plans]
     with _enough_memory(first.picture.size):
@@ -184,6 +170,12 @@ def render_stills(plans: Sequence[StillPlan], watcher: Watcher) -> None:
         write_picture(plan.output, picture, plan.settings, plan.overwrite)
         watcher.advance()
         watcher.made(plan.output)
+
+
+def _task_of(plans: Sequence[Plan] | Sequence[StillPlan]) -> str:
+    """What is being done, for people."""
+    several = f", {len(plans)} seeds at once" if len(plans) > 1 else ""
+    return plans[0].task + several
 
 
 def _opened(plan: Plan, restart: bool) -> contextlib.AbstractContextManager[Journal]:
@@ -285,8 +277,6 @@ def _enough_memory(size: Size) -> Iterator[None]:
     try:
         yield
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            raise DreamError(
-                f"dreaming {size} pixels takes more memory than there is: choose a smaller size"
-            ) from None
+        if is_exhausted(error):
+            raise too_large(size) from None
         raise

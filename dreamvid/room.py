@@ -1,14 +1,16 @@
 """What fits into memory at once: whole pictures where they do, tiles where they do not."""
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import jax
 from jax.core import Tracer
 
-from dreamvid import machine
 from dreamvid.errors import DreamError
+from dreamvid.fields import Size
 from dreamvid.models import AnyModel, LayerInfo
 from dreamvid.tiles import Tiling, can_tile, cut, least_side, side_for
 from dreamvid.types import Image
@@ -29,7 +31,7 @@ class Room:
     """Finds, for the pictures of a dream, how large the tiles may be."""
 
     def __init__(self, model: AnyModel, layers: Sequence[LayerInfo], tile: int):
-        """Asks the device.
+        """Asks nothing yet.
 
         Args:
           model: The network.
@@ -39,19 +41,15 @@ class Room:
         Raises:
           DreamError: Tiles are asked for, and these layers cannot be seen in tiles.
         """
+        self._model = model
         self._layers = layers
         self._tile = tile
         self._can = bool(layers) and can_tile(layers)
-        self._side = tile
         if tile and not self._can:
             raise DreamError(
                 f"tile is {tile}, but classes, what reads no layer and networks of one's own are "
                 "dreamed in one piece: leave tile at 0"
             )
-        if self._can and not tile and (free := machine.free_memory()) is not None:
-            if jax.default_backend() == "cpu":
-                free = min(free, MOST_ON_CPU)
-            self._side = side_for(model, layers, free)
 
     def use(self, image: Image, work: Callable[[Tiling | None], Image]) -> Image:
         """Does work on a picture, in tiles where it takes more memory than there is.
@@ -70,7 +68,8 @@ class Room:
         if isinstance(image, Tracer):  # of a larger program, which is in one piece
             return work(None)
         known = (jax.default_backend(), tuple(self._layers), self._tile, height, width)
-        side = _proven.get(known, self._side)
+        # Once a size: what is free changes from frame to frame, and each side is a program.
+        side = _proven[known] if known in _proven else self._largest()
         while True:
             tiling = self._cut(height, width, side)
             try:
@@ -80,21 +79,58 @@ class Room:
                     _proven[known] = side
                 return done
             except (MemoryError, jax.errors.JaxRuntimeError) as error:
-                if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+                if not is_exhausted(error):
                     raise
                 now = math.isqrt(math.prod(tiling.size if tiling else (height, width)))
                 side = now // 2
                 smallest = least_side(self._layers) if self._can else now
                 if now <= smallest:
-                    raise DreamError(
-                        f"dreaming {width}x{height} pixels takes more memory than there is: "
-                        "choose a smaller size"
-                    ) from None
+                    raise too_large(Size(width, height)) from None
                 side = max(side, smallest)
             log.warning(
                 "%dx%d pixels take more memory than there is: in tiles of %d", width, height, side
             )
 
+    def _largest(self) -> int:
+        """Pixels of the side of what has room at once; 0 where that is not known, or not asked."""
+        if self._tile or not self._can or (free := free_memory()) is None:
+            return self._tile
+        if jax.default_backend() == "cpu":
+            free = min(free, MOST_ON_CPU)
+        return side_for(self._model, self._layers, free)
+
     def _cut(self, height: int, width: int, side: int) -> Tiling | None:
         fits = not side or (not self._tile and height * width <= side * side)
         return None if fits or not self._can else cut(height, width, self._layers, side)
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether an error says that memory has run out, the computer's or the device's."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def too_large(size: Size) -> DreamError:
+    """What is told of a picture that no memory is left for."""
+    return DreamError(
+        f"dreaming {size} pixels takes more memory than there is: choose a smaller size"
+    )
+
+
+def free_memory() -> int | None:
+    """Bytes that the first device has left; None where that is not known.
+
+    Of a computer's own memory, a half: others use it too.
+    """
+    device = jax.local_devices()[0]
+    if device.platform != "cpu":
+        known = device.memory_stats() or {}
+        return known["bytes_limit"] - known["bytes_in_use"] if "bytes_limit" in known else None
+    free = []
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+    with contextlib.suppress(OSError, ValueError):  # "max" where a container has no limit
+        group = Path("/sys/fs/cgroup")
+        limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+        free.append(limit - used)
+    return min(free) // 2 if free else None

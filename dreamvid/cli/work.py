@@ -37,7 +37,7 @@ def make(
         _make_variants(recipe, output, read_seeds(seeds), overwrite, keep, motion_only, dry_run)
         return
     from dreamvid.plan import plan_clip, plan_still
-    from dreamvid.render import render_clip, render_still
+    from dreamvid.render import render_clip, render_stills
 
     if recipe.kind == "image":
         if motion_only:
@@ -47,7 +47,7 @@ def make(
             print(still.task)
             return
         with Progress() as progress:
-            render_still(still, progress)
+            render_stills([still], progress)
         return
     with Survey() as survey:
         plan = plan_clip(recipe, output, overwrite, motion_only, watch=survey.looked)
