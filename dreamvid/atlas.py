@@ -13,11 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from dreamvid.atlas_run import Kept
 from dreamvid.checkpoints import store
 from dreamvid.crops import Crops, find_crops, pictures_in
 from dreamvid.errors import DreamError, OptionError
 from dreamvid.journal import run_folder
+from dreamvid.kept import Kept
 from dreamvid.models import LayerInfo, Model
 from dreamvid.models.model import check_size
 from dreamvid.models.network import LOGITS

@@ -418,8 +418,9 @@ def find_recipe(name: str) -> Path:
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of the recipes that ship with dreamvid."""
-    return {path.stem: path for path in sorted(packaged("pipelines").glob("*.toml"))}
+    """Name -> file of the recipes of renders that ship with dreamvid."""
+    files = sorted(packaged("pipelines").glob("*.toml"))
+    return {path.stem: path for path in files if not path.stem.startswith("train-")}
 
 
 def read_recipe(path: Path) -> Recipe:

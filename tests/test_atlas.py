@@ -11,11 +11,11 @@ from PIL import Image
 
 from dreamvid import atlas, sheets
 from dreamvid.atlas import dream_channels, look, plan_atlas, read_channels, write_atlas
-from dreamvid.atlas_run import open_run
 from dreamvid.checkpoints import safetensors
 from dreamvid.crops import SIDE, crop_at, find_crops, pictures_in
 from dreamvid.errors import DreamError, OptionError
 from dreamvid.fields import Size
+from dreamvid.kept import open_run
 from dreamvid.models import Model
 from dreamvid.visualize import Visual
 from small import SilentWatcher, random_picture, tiny_model, tiny_spec, tiny_tensors

@@ -22,6 +22,7 @@ from dreamvid.cli import (
     settings,
     signals,
     spectrum,
+    train,
     video,
     visualize,
     weights,
@@ -41,7 +42,7 @@ app = typer.Typer(
 for module in (
     *(zoom, video, image, render, resume),
     *(layers, visualize, atlas, spectrum, activations),
-    *(settings, measure, bench),
+    *(settings, measure, train, bench),
 ):
     app.command()(module.command)
 app.add_typer(weights.app, name="weights")

@@ -44,9 +44,9 @@ def command(
     What is stopped goes on with the same command: finished channels are kept in OUTPUT.run.
     """
     from dreamvid.atlas import dream_channels, look, plan_atlas, write_atlas
-    from dreamvid.atlas_run import open_run
     from dreamvid.cli.progress import Progress, say
     from dreamvid.errors import Stopped
+    from dreamvid.kept import open_run
 
     visual = dataclasses.replace(ATLAS, **changes)
     plan = plan_atlas(output, model, layer, channels, visual, seed, pictures, crops, overwrite)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dreamvid.cli.curves import nice
+from dreamvid.curves import nice
 
 if TYPE_CHECKING:
     from PIL import Image

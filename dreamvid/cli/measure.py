@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dreamvid.cli import beside, signals
-from dreamvid.cli.curves import draw_curves
 from dreamvid.cli.figures import Report, length, rows, save_plot, score_of, to_json
+from dreamvid.curves import draw_curves
 from dreamvid.errors import OptionError
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ def command(
         wanted = beside.Wanted(flow or "dis", ceiling, frames, reference, objective, layer, model)
         report = beside.measure(clip, source, wanted)
     if plot:
-        save_plot(plot, draw_curves(report), report.about, overwrite)
+        axis = f"frame (grey: {report.reference}, the reference)"
+        curves = draw_curves(report.title, report.strips, report.count, axis, report.reference)
+        save_plot(plot, curves, report.about, overwrite)
     if as_json:
         print(to_json(report.about | report.figures))
         return

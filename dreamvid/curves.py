@@ -1,13 +1,11 @@
-"""Figures of a clip as curves over time, for `dreamvid measure --plot`."""
+"""Figures as curves over time: of a clip, and of a training."""
 
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeGuard
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # --help needs none of it
     from PIL import Image, ImageDraw
-
-    from dreamvid.cli.figures import Report
 
 INKS = "#1f5fa8", "#cb541e", "#3d8b3d"
 BLACK, GREY, PALE = "#333333", "#8a8a8a", "#e4e4e4"
@@ -16,34 +14,48 @@ FINE = 3
 WIDTH, STRIP, GAP, LEFT, RIGHT, TOP, BOTTOM = (FINE * n for n in (960, 84, 34, 70, 24, 68, 44))
 
 
-def draw_curves(report: "Report") -> "Image.Image":
-    """Curves of all figures over time on white, the reference frame marked."""
+def draw_curves(
+    title: str,
+    strips: dict[str, dict[str, list[float | None]]],
+    count: int,
+    axis: str,
+    mark: int | None = None,
+) -> "Image.Image":
+    """Curves over one axis of time, on white, in strips one below another.
+
+    Args:
+      title: Stands above them.
+      strips: What each shows -> label of a curve -> its values; gaps where there is no number.
+      count: How many values a curve has.
+      axis: What they are counted in.
+      mark: Which of them a grey line marks.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
-    strips = [
-        (name, curves)
-        for name, curves in report.strips.items()
+    strips = {
+        name: curves
+        for name, curves in strips.items()
         if any(_known(value) for values in curves.values() for value in values)
-    ]
+    }
     height = TOP + len(strips) * (STRIP + GAP) - GAP + BOTTOM
     picture = Image.new("RGB", (WIDTH, height), "white")
     draw = ImageDraw.Draw(picture)
     draw.font = ImageFont.load_default(12 * FINE)
-    last = max(report.count - 1, 1)
+    last = max(count - 1, 1)
 
-    def x_of(frame: float) -> float:
-        return LEFT + frame / last * (WIDTH - LEFT - RIGHT)
+    def x_of(moment: float) -> float:
+        return LEFT + moment / last * (WIDTH - LEFT - RIGHT)
 
-    for number, (name, curves) in enumerate(strips):
+    for number, (name, curves) in enumerate(strips.items()):
         top = TOP + number * (STRIP + GAP)
-        draw.line([x_of(report.reference), top, x_of(report.reference), top + STRIP], GREY, FINE)
+        if mark is not None:
+            draw.line([x_of(mark), top, x_of(mark), top + STRIP], GREY, FINE)
         _draw_strip(draw, name, curves, top, x_of)
-    draw.text((LEFT, 12 * FINE), report.title, BLACK, ImageFont.load_default(15 * FINE))
+    draw.text((LEFT, 12 * FINE), title, BLACK, ImageFont.load_default(15 * FINE))
     step = max(nice(last / 10), 1)
-    for frame in range(0, last + 1, int(step)):
-        draw.text((x_of(frame), height - BOTTOM + 5 * FINE), str(frame), BLACK, anchor="ma")
-    under = f"frame (grey: {report.reference}, the reference)"
-    draw.text((x_of(last / 2), height - 4 * FINE), under, BLACK, anchor="md")
+    for moment in range(0, last + 1, int(step)):
+        draw.text((x_of(moment), height - BOTTOM + 5 * FINE), str(moment), BLACK, anchor="ma")
+    draw.text((x_of(last / 2), height - 4 * FINE), axis, BLACK, anchor="md")
     return picture.resize((WIDTH // FINE, height // FINE), Image.Resampling.BOX)
 
 

@@ -1,0 +1,1 @@
+"""Training a network to dream with, on a folder of pictures."""
