@@ -205,9 +205,8 @@ def split(
     held = np.zeros(len(classes), bool)
     for number in np.unique(classes):
         of_class = random.permutation(np.flatnonzero(classes == number))
-        count = max(round(share * len(of_class)), 1)
-        first = fold * len(of_class) * share
-        held[of_class[round(first) : round(first) + count]] = True
+        first, last = (round(number * share * len(of_class)) for number in (fold, fold + 1))
+        held[of_class[first : max(last, first + 1)]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 

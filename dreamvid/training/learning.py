@@ -1,8 +1,8 @@
 """One step of learning, and what has been learned by then."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -20,6 +20,10 @@ from dreamvid.training.options import Training
 
 Pretext: TypeAlias = Literal["classes", "rotations", "crops"]
 """What is told apart: classes, ways up, or the pictures themselves."""
+BATCH, SMALLEST_BATCH, LEAST_STEPS = 64, 8, 16
+"""Pictures in a step, at least, and steps in an epoch that fewer make."""
+FURTHER = 0.2
+"""Rate with which a trained network learns on, over that of a new one."""
 AT_ONCE = 64
 """Pictures that are checked at once."""
 ATTACK_STEPS = 10
@@ -57,9 +61,9 @@ class Score(NamedTuple):
     """Mean over the classes, from 0 to 1."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Learning:
-    """How a network learns; compared by identity, as a static argument of what is compiled."""
+    """How a network learns: a static argument of what is compiled."""
 
     training: Training
     graph: nnx.GraphDef
@@ -207,7 +211,7 @@ class Learning:
             params = jax.tree.map(jnp.multiply, params, mask)
         # Over fewer steps at first, since there were none before them.
         fresh = jnp.maximum(1.0 - self.training.ema, 9.0 / (10.0 + state.steps))
-        average = optax.incremental_update((params, stats), state.average, fresh)
+        average: Any = optax.incremental_update((params, stats), state.average, fresh)
         return State((params, stats), average, rest, state.best, state.steps + 1)
 
     @property
@@ -262,9 +266,10 @@ class Learning:
           radius: Of adversaries of ten steps in the training's norm; 0 for none.
         """
         key, parts = jax.random.key(self.training.seed), []
-        for first in range(0, len(which), AT_ONCE):
-            numbers = which[first : first + AT_ONCE]
-            padded = np.resize(numbers, AT_ONCE).astype(np.int32)  # so that it compiles once
+        size = min(AT_ONCE, len(which))
+        for first in range(0, len(which), size):
+            numbers = which[first : first + size]
+            padded = np.resize(numbers, size).astype(np.int32)  # so that it compiles once
             found = self._check(
                 weights,
                 jax.random.fold_in(key, first),
@@ -279,21 +284,42 @@ class Learning:
         return Score(float(losses.mean()), float(np.mean(of_classes)))
 
 
+def settled(training: Training, count: int, further: bool) -> Training:
+    """A training with numbers in the place of all that is left to it.
+
+    Args:
+      training: As the user wants it.
+      count: How many pictures are learned from.
+      further: Whether it goes on from a trained network.
+
+    Source: Goyal et al. 2017 (rates in proportion to the batch, for SGD), Malladi et al. 2022 (to
+    its root, for Adam).
+    """
+    adam = training.optimizer == "adamw"
+    batch = training.batch or min(max(count // LEAST_STEPS, SMALLEST_BATCH), BATCH)
+    rate, decay = training.rate, training.weight_decay
+    if rate is None:
+        rate = 0.002 * (batch / BATCH) ** 0.5 if adam else 0.1 * batch / BATCH
+        rate *= FURTHER if further else 1.0
+    if decay is None:
+        decay = 0.05 if adam else 0.0005
+    return replace(training, batch=batch, rate=rate, weight_decay=decay)
+
+
+@cache  # one object for the same options, by which compiled programs are found again
 def optimizer_of(training: Training, steps: int) -> optax.GradientTransformation:
-    """What turns gradients into changes, over so many steps.
+    """What turns gradients into changes, over so many steps of a `settled` training.
 
     Source: Loshchilov and Hutter 2019 (AdamW, cosine); Smith and Topin 2018 (one cycle).
     """
-    adam = training.optimizer == "adamw"
-    peak = training.rate or (0.002 if adam else 0.1)
+    adam, peak, decay = training.optimizer == "adamw", training.rate, training.weight_decay
+    assert peak is not None
+    assert decay is not None
     steps = max(steps, 4)
     if training.schedule == "onecycle":
         rate = optax.cosine_onecycle_schedule(steps, peak, pct_start=0.15)
     else:
         rate = optax.cosine_decay_schedule(peak, steps)
-    decay = training.weight_decay
-    if decay is None:
-        decay = 0.05 if adam else 0.0005
     if adam:
         return optax.adamw(rate, weight_decay=decay, mask=kernels_of)
     return optax.chain(

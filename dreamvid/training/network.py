@@ -13,6 +13,7 @@ from flax import nnx
 
 from dreamvid.models import Model, ModelSpec
 from dreamvid.models.inception_v1 import WIDTHS, InceptionV1
+from dreamvid.models.layers import Head
 from dreamvid.models.network import LOGITS, Convolution, Node
 
 MEAN, SCALE = 117.0, 1 / 60
@@ -34,10 +35,8 @@ def spec_of(width: float, labels: tuple[str, ...], origin: str) -> ModelSpec:
         (name, tuple(max(int(count * width) // MULTIPLE * MULTIPLE, MULTIPLE) for count in counts))
         for name, counts in WIDTHS
     )
-    same = (MEAN,) * 3, (SCALE,) * 3
-    return ModelSpec(
-        "inception_v1", "folded", widths, *same, "unknown", origin=origin, labels=labels
-    )
+    mean, scale = (MEAN, MEAN, MEAN), (SCALE, SCALE, SCALE)
+    return ModelSpec("inception_v1", "folded", widths, mean, scale, origin=origin, labels=labels)
 
 
 class Learner(InceptionV1):
@@ -46,6 +45,8 @@ class Learner(InceptionV1):
     The dreamed network is the same table of nodes without the norms: they are folded into the
     kernels.
     """
+
+    head: Head
 
     def __init__(self, spec: ModelSpec, rngs: nnx.Rngs, dtype: Any = jnp.float32):
         super().__init__(spec, rngs)
@@ -111,7 +112,7 @@ def folded(learner: Learner) -> dict[str, np.ndarray]:
     """
     tensors = {}
     for node in convolutions(learner.spec):
-        norm = learner.norms[node.name]
+        norm: Any = learner.norms[node.name]
         conv = InceptionV1._module(learner, node)
         mean, var, scale, shift = (
             np.asarray(value[...], np.float64)
@@ -151,7 +152,8 @@ def unfold(learner: Learner, model: Model, pictures: Iterable[jax.Array]) -> Non
         mean = total[name] / count
         # A channel that never changes is left as it is.
         spread = np.sqrt(np.maximum(squares[name] / count - mean**2, 1e-6))
-        path, norm = "/".join(node.path), learner.norms[node.name]
+        path = "/".join(node.path)
+        norm: Any = learner.norms[node.name]
         conv = InceptionV1._module(learner, node)
         kernel, bias = tensors[f"{path}/kernel"], tensors[f"{path}/bias"]
         conv.kernel[...] = jnp.asarray(kernel / spread, jnp.float32)

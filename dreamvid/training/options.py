@@ -22,13 +22,19 @@ class Training(Options):
         unset="none",
     )
     epochs: int = option(60, "How often all pictures are seen.", low=1, high=100_000)
-    batch: int = option(64, "Pictures in a step.", low=2, high=8192)
+    batch: int | None = option(
+        None,
+        "Pictures in a step; auto is 64, or fewer, so that an epoch of few has 16 steps.",
+        low=2,
+        high=8192,
+        unset="auto",
+    )
     seed: int = option(0, "Randomness; the same seed, the same network.", low=0, high=2**32 - 1)
 
     robust: float = option(
-        0.0,
-        "Radius of the adversaries that it learns to resist, which gives dreams forms; pixels "
-        "being from 0 to 1. Try 1 in L2. 0 trains plainly.",
+        1.0,
+        "Radius of the adversaries that it learns to resist, which gives dreams their forms; "
+        "pixels being from 0 to 1. 0 trains plainly, which tells pictures apart better.",
         low=0,
         high=1000,
     )
@@ -38,20 +44,22 @@ class Training(Options):
         choices=("l2", "linf"),
     )
     attack: str = option(
-        "fast",
-        "How adversaries are made: in one step (fast), in several (pgd), or by the way, from the "
-        "gradient of the training step itself, while each batch is seen several times (free).",
-        choices=("fast", "pgd", "free"),
+        "free",
+        "How adversaries are made: by the way, from the gradient of the training step itself, "
+        "while each batch is seen several times (free); in a step of their own (fast); or in "
+        "several (pgd).",
+        choices=("free", "fast", "pgd"),
     )
-    attack_steps: int = option(3, "Steps of pgd; how often free sees each batch.", low=1, high=1000)
+    attack_steps: int = option(2, "How often free sees each batch; steps of pgd.", low=1, high=1000)
     plain: float = option(
-        0.0, "Share of the epochs at the beginning without adversaries.", low=0, high=1
+        0.35, "Share of the epochs at the beginning without adversaries.", low=0, high=1
     )
 
-    optimizer: str = option("adamw", "What turns gradients into changes.", choices=("adamw", "sgd"))
+    optimizer: str = option("sgd", "What turns gradients into changes.", choices=("sgd", "adamw"))
     rate: float | None = option(
         None,
-        "Highest learning rate; auto is 0.002 for adamw, 0.1 for sgd.",
+        "Highest learning rate; auto is 0.1 for sgd and 0.002 for adamw in steps of 64 pictures, "
+        "less in smaller ones, and a fifth with --from.",
         above=0,
         high=10,
         unset="auto",
@@ -90,7 +98,7 @@ class Training(Options):
     )
     weight_decay: float | None = option(
         None,
-        "Pull of the kernels towards 0, a Gaussian prior; auto is 0.05 for adamw, 0.0005 for sgd.",
+        "Pull of the kernels towards 0, a Gaussian prior; auto is 0.0005 for sgd, 0.05 for adamw.",
         low=0,
         high=10,
         unset="auto",

@@ -25,6 +25,7 @@ from dreamvid.training.augment import OnDevice
 from dreamvid.training.checkpoints import Checkpoints
 from dreamvid.training.data import Pictures
 from dreamvid.training.learning import (
+    BATCH,
     Learning,
     Pretext,
     State,
@@ -33,6 +34,7 @@ from dreamvid.training.learning import (
     make_learner,
     pruned_mask,
     robust_epochs,
+    settled,
     sides,
     spec_labels,
 )
@@ -124,6 +126,7 @@ def plan_training(
     listed = data.scan(folder)
     began, starts = _start(start)
     pictures, skipped = data.read(listed, round(training.size * ROOM))
+    training = settled(training, len(pictures), starts is not None)
     pretext: Pretext = "classes" if listed.labels else training.pretext  # type: ignore[assignment]
     if folds and pretext == "crops":
         raise OptionError(
@@ -238,9 +241,11 @@ def learn(
     if plan.start:
         seen = places[0][:: max(len(places[0]) // SEEN_FIRST, 1)]
         few = plan.pictures.chosen(seen).scaled(training.size)
-        unfold(learner, plan.start, (jax.numpy.float32(picture) / 255 for picture in few))
+        unfold(
+            learner, plan.start, (jax.numpy.asarray(picture, "float32") / 255 for picture in few)
+        )
     lengths = [replays(training, robust) for robust in robust_epochs(training)]
-    of_epoch = len(list(batches(places[0], training.batch)))
+    of_epoch = len(list(batches(places[0], training.batch or BATCH)))
     learning, state = Learning.begin(learner, training, plan.pretext, of_epoch * sum(lengths))
     with Checkpoints(folder / f"{fold}") as checkpoints:
         done, state, history = checkpoints.load(state)
@@ -248,7 +253,7 @@ def learn(
         watcher.begin(_task(plan, fold, places), whole, at)
         pictures: tuple[int, OnDevice] | None = None
         for epoch in range(done, training.epochs):
-            if _has_stopped(training, history):
+            if has_stopped(training, history):
                 tell(f"no progress for {training.patience} epochs: stopped early")
                 break
             side = sides(training)[epoch]
@@ -292,7 +297,7 @@ def _epoch(
     balance = training.balance if learning.pretext == "classes" else 0.0
     order = numbers[data.order(classes, balance, (training.seed, epoch))]
     keys, scores = jax.random.fold_in(jax.random.key(training.seed), epoch), []
-    for number, which in enumerate(batches(order, training.batch)):
+    for number, which in enumerate(batches(order, training.batch or BATCH)):
         key = jax.random.fold_in(keys, number)
         images, targets = learning.views(key, sampled, which, side=side)
         change = None
@@ -331,7 +336,8 @@ def _some(numbers: np.ndarray, count: int) -> np.ndarray:
     return numbers[np.linspace(0, len(numbers) - 1, min(count, len(numbers))).astype(int)]
 
 
-def _has_stopped(training: Training, history: list[Row]) -> bool:
+def has_stopped(training: Training, history: list[Row]) -> bool:
+    """Whether validation has got no better for as long as patience lasts."""
     if not training.patience or not history:
         return False
     reached = [row["validation_accuracy"] for row in history]
@@ -393,14 +399,12 @@ def _prune(
     params, stats = weights
     mask = pruned_mask(params, training.prune)
     weights = jax.tree.map(jax.numpy.multiply, params, mask), stats
+    assert training.rate is not None
     # At a tenth of the rate, and downwards only.
-    gentle = replace(
-        training,
-        rate=(training.rate or 0.002) / 10,
-        schedule="cosine",
-        epochs=max(training.epochs, 1),
+    gentle = replace(training, rate=training.rate / 10, schedule="cosine")
+    steps = len(list(batches(places[0], training.batch or BATCH))) * replays(
+        training, training.robust > 0
     )
-    steps = len(list(batches(places[0], training.batch))) * replays(training, training.robust > 0)
     tuned, state = Learning.begin(
         learning.learner(weights), gentle, plan.pretext, steps * training.prune_epochs
     )
