@@ -58,7 +58,7 @@ def class_dreams(model: AnyModel, labels: list[str]) -> np.ndarray:
     how, found = Visual(Size(SIDE, SIDE), steps=STEPS, rate=0.08), []
     for first in range(0, len(labels), AT_ONCE):
         some = labels[first : first + AT_ONCE]
-        wanted = [read_objective(f'class("{label}")', model) for label in some]
+        wanted = [read_objective(f"class:{label.replace(' ', '_')}", model) for label in some]
         # Full batches, so that there is one program.
         wanted += wanted[-1:] * (AT_ONCE - len(some))
         numbers = range(first, first + AT_ONCE)

@@ -35,8 +35,8 @@ class Kept:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to go on from."""
-        known = {f"{self.work}.json", _LOCK}
-        return all(p.name in known or p.suffix == ".part" for p in self.folder.iterdir())
+        finished = (*self.folder.glob("*.npz"), *self.folder.glob("checkpoints/*/*"))
+        return not any(path.suffix == ".npz" or path.name.isdigit() for path in finished)
 
     def save(self, name: str, **arrays: np.ndarray) -> None:
         """Keeps arrays under a name: the file appears whole or not at all.

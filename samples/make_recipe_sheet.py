@@ -10,7 +10,8 @@ from pathlib import Path
 import av
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-RECIPES = Path(__file__).parent.parent / "pipelines"
+from dreamvid.recipe import shipped_recipes
+
 COLUMNS, TILE, GAP, MARGIN, HEAD = 3, (258, 146), 2, 11, 46
 BLOCK = 2 * TILE[0] + GAP, HEAD + 2 * TILE[1] + GAP
 """A name, what it looks like, and two by two frames."""
@@ -44,7 +45,7 @@ def make_block(recipe: Path, clip: Path) -> Image.Image:
 
 def make_sheet(folder: Path) -> Image.Image:
     """All blocks, on white."""
-    recipes = sorted(RECIPES.glob("*.toml"))
+    recipes = list(shipped_recipes().values())
     width, height = BLOCK[0] + MARGIN, BLOCK[1] + MARGIN
     rows = -(-len(recipes) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * width + MARGIN, rows * height + MARGIN), "white")

@@ -61,15 +61,16 @@ def command(
 
     from dreamvid.cli.progress import Progress, say
     from dreamvid.kept import open_run
+    from dreamvid.training.plans import plan_training
     from dreamvid.training.recipe import read_training
-    from dreamvid.training.run import plan_training, train
+    from dreamvid.training.run import train
 
     training = Training(**{**(read_training(recipe) if recipe else {}), **changes})
     plan = plan_training(data, output, training, start=start, folds=folds, overwrite=overwrite)
     for line in plan.skipped[:3]:
         say(f"skipped: {line}")
     if plan.skipped:
-        say(f"{len(plan.skipped)} files were skipped, {len(plan.pictures)} are used")
+        say(f"{len(plan.skipped)} skipped, {len(plan.pictures)} pictures used")
     with (
         open_run(plan.folder, plan.about, overwrite, "training") as kept,
         Progress("steps") as progress,

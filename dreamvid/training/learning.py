@@ -21,7 +21,9 @@ from dreamvid.training.options import Training
 Pretext: TypeAlias = Literal["classes", "rotations", "crops"]
 """What is told apart: classes, ways up, or the pictures themselves."""
 BATCH, SMALLEST_BATCH, LEAST_STEPS = 64, 8, 16
-"""Pictures in a step, at least, and steps in an epoch that fewer make."""
+"""Pictures in a step, at least so many, and the steps of an epoch below which there are fewer."""
+RADII = {"l2": 1.0, "linf": 0.008}
+"""Of adversaries, in each norm."""
 FURTHER = 0.2
 """Rate with which a trained network learns on, over that of a new one."""
 AT_ONCE = 64
@@ -168,7 +170,7 @@ class Learning:
 
     @partial(jax.jit, static_argnames="self")
     def _beginning(self, key: jax.Array, images: jax.Array) -> jax.Array:
-        return beginning(key, images, self.training.robust, self._norm)
+        return beginning(key, images, self._radius, self._norm)
 
     @partial(jax.jit, static_argnames=("self", "robust"))
     def _slope(
@@ -189,7 +191,7 @@ class Learning:
             slope = jax.grad(lambda seen: loss(params, seen)[0])
             steps = how.attack_steps if how.attack == "pgd" else 1
             seen = images + jax.lax.stop_gradient(
-                attack(keys[0], slope, images, radius=how.robust, norm=self._norm, steps=steps)
+                attack(keys[0], slope, images, radius=self._radius, norm=self._norm, steps=steps)
             )
         else:
             seen = images + change if free else images
@@ -200,7 +202,7 @@ class Learning:
         if not free:
             return slopes, stats, None, score
         slope, uphill = slopes
-        change = stepped(change, uphill, images, how.robust, how.robust, self._norm)
+        change = stepped(change, uphill, images, self._radius, self._radius, self._norm)
         return slope, stats, change, score
 
     @partial(jax.jit, static_argnames="self")
@@ -213,6 +215,10 @@ class Learning:
         fresh = jnp.maximum(1.0 - self.training.ema, 9.0 / (10.0 + state.steps))
         average: Any = optax.incremental_update((params, stats), state.average, fresh)
         return State((params, stats), average, rest, state.best, state.steps + 1)
+
+    @property
+    def _radius(self) -> float:
+        return self.training.robust or 0.0
 
     @property
     def _norm(self) -> Norm:
@@ -303,7 +309,8 @@ def settled(training: Training, count: int, further: bool) -> Training:
         rate *= FURTHER if further else 1.0
     if decay is None:
         decay = 0.05 if adam else 0.0005
-    return replace(training, batch=batch, rate=rate, weight_decay=decay)
+    robust = RADII[training.norm] if training.robust is None else training.robust
+    return replace(training, batch=batch, rate=rate, weight_decay=decay, robust=robust)
 
 
 @cache  # one object for the same options, by which compiled programs are found again
@@ -362,7 +369,12 @@ def sides(training: Training) -> list[int]:
 def robust_epochs(training: Training) -> list[bool]:
     """Whether each epoch learns from adversaries."""
     plain = round(training.plain * training.epochs)
-    return [training.robust > 0 and epoch >= plain for epoch in range(training.epochs)]
+    return [bool(training.robust) and epoch >= plain for epoch in range(training.epochs)]
+
+
+def replays(training: Training, robust: bool) -> int:
+    """How often a batch is seen in a row."""
+    return training.attack_steps if robust and training.attack == "free" else 1
 
 
 def batches(numbers: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -31,16 +31,18 @@ class Training(Options):
     )
     seed: int = option(0, "Randomness; the same seed, the same network.", low=0, high=2**32 - 1)
 
-    robust: float = option(
-        1.0,
-        "Radius of the adversaries that it learns to resist, which gives dreams their forms; "
-        "pixels being from 0 to 1. 0 trains plainly, which tells pictures apart better.",
+    robust: float | None = option(
+        None,
+        "Radius of the adversaries that it learns to resist, which gives dreams their forms, "
+        "pixels being from 0 to 1; auto is 1 in l2, 0.008 in linf. 0 trains plainly, which tells "
+        "pictures apart better.",
         low=0,
         high=1000,
+        unset="auto",
     )
     norm: str = option(
         "l2",
-        "How that radius is measured: over the picture (l2), or for each pixel (linf: try 0.008).",
+        "How that radius is measured: over the picture (l2), or for each value of it (linf).",
         choices=("l2", "linf"),
     )
     attack: str = option(

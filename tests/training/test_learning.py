@@ -10,13 +10,14 @@ from dreamvid.training.learning import (
     batches,
     optimizer_of,
     pruned_mask,
+    replays,
     robust_epochs,
     settled,
     sides,
     spec_labels,
 )
 from dreamvid.training.options import Training
-from dreamvid.training.run import has_stopped, parted, replays
+from dreamvid.training.results import has_stopped, parted
 
 
 def test_the_side_grows_in_equal_stretches() -> None:
@@ -101,5 +102,6 @@ def test_few_pictures_make_small_batches_and_small_rates() -> None:
     assert (many.batch, few.batch) == (64, 8)
     assert (many.rate, few.rate) == (0.1, pytest.approx(0.1 / 8))
     assert settled(Training(), 6000, True).rate == pytest.approx(0.02)
-    mine = Training(batch=5, rate=0.3, weight_decay=0.0)
+    assert [settled(Training(norm=norm), 9, False).robust for norm in ("l2", "linf")] == [1, 0.008]
+    mine = Training(batch=5, rate=0.3, weight_decay=0.0, robust=0.0)
     assert settled(mine, 6000, True) == mine

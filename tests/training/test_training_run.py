@@ -14,7 +14,8 @@ from dreamvid.checkpoints import safetensors
 from dreamvid.errors import DreamError, OptionError, Stopped
 from dreamvid.kept import open_run
 from dreamvid.training.options import Training
-from dreamvid.training.run import Plan, plan_training, train
+from dreamvid.training.plans import Plan, plan_training
+from dreamvid.training.run import train
 
 SMALL = {"width": 0.125, "size": 32, "epochs": 2, "batch": 16, "seed": 5, "robust": 0.0}
 
@@ -76,7 +77,7 @@ def test_it_learns_what_differs_and_its_network_dreams(
     assert code == 0, err
     assert out.split() == [str(output)]
     assert "skipped: " in err
-    assert "1 files were skipped, 60 are used" in err
+    assert "1 skipped, 60 pictures used" in err
     assert not output.with_name("net.safetensors.training").exists()
     facts = json.loads(safetensors.read_facts(output)["training"])
     assert facts["validation_accuracy"] > 0.6
@@ -190,7 +191,10 @@ def test_a_network_is_trained_further(pictures: Path, tmp_path: Path) -> None:
     [
         ({"first_size": 64}, "--first-size is 64, more than --size, 32"),
         ({"folds": 1}, "--folds is 1"),
-        ({"robust": 8.0, "norm": "linf"}, "--robust is 8 in linf, where pixels are from 0 to 1"),
+        (
+            {"robust": 8.0, "norm": "linf"},
+            "--robust is 8 in linf, of values from 0 to 1: try 0.008",
+        ),
         ({"width": 5.0}, "--width is 5.0: it must be a number from 0.125 to 2"),
         ({"size": 16}, "--size is 16: it must be a whole number from 32 to 512"),
     ],
@@ -264,4 +268,4 @@ def test_recipes_give_options_and_flags_go_before_them(
 def test_the_shipped_recipe_is_one() -> None:
     from dreamvid.training.recipe import read_training
 
-    assert Training(**read_training("train-builtin")).robust > 0
+    assert Training(**read_training("train-builtin")).robust == 1
