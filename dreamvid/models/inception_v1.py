@@ -88,6 +88,11 @@ class InceptionV1(Network):
         "video": "mixed4c",
     }
 
+    @classmethod
+    def favourites(cls, spec: ModelSpec) -> dict[str, str]:
+        """See `Network`. Our own, trained on few pictures, know whole things at the top only."""
+        return cls.FAVOURITES | ({"zoom": "mixed5a"} if spec.family == "folded" else {})
+
     @staticmethod
     def nodes(spec: ModelSpec) -> tuple[Node, ...]:
         """See `Network`."""

@@ -124,7 +124,7 @@ class Model:
         Args:
           kind: Of what is made, as a recipe has it: "zoom" or "image".
         """
-        return ARCHITECTURES[self.spec.architecture].FAVOURITES[kind]
+        return ARCHITECTURES[self.spec.architecture].favourites(self.spec)[kind]
 
     def activations(self, image: Image, layers: Iterable[str]) -> Activations:
         """What the network sees in a picture.

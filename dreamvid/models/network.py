@@ -116,6 +116,11 @@ class Network(nnx.Module):
     FAVOURITES: ClassVar[dict[str, str]] = {}
     """Kind of recipe -> the layer that is dreamed of where the user names none."""
 
+    @classmethod
+    def favourites(cls, spec: ModelSpec) -> dict[str, str]:
+        """Those of a variant, where they differ."""
+        return cls.FAVOURITES
+
     @staticmethod
     def nodes(spec: ModelSpec) -> tuple[Node, ...]:
         """The whole network, each node after its sources.

@@ -32,7 +32,7 @@ def layer_of(path: str) -> str:
 
 
 def test_where_no_layer_is_named_the_network_chooses(run: Run):
-    for model, still, moving in (("v1", "mixed4c", "mixed4e"), ("v3", "mixed5", "mixed5")):
+    for model, still, moving in (("v1", "mixed4c", "mixed5a"), ("v3", "mixed5", "mixed5")):
         chosen = ("--model", f"{model}.safetensors", "--steps", "0")
         assert run("image", "in.png", "-o", f"{model}.png", *chosen)[0] == 0
         assert layer_of(f"{model}.png") == still
