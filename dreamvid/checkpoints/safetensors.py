@@ -1,5 +1,6 @@
 """Our own format: safetensors, with the spec as one JSON text in the metadata field "dreamvid"."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +58,21 @@ def write(
     """
     stored = {name: np.ascontiguousarray(t, dtype) for name, t in tensors.items()}
     data = save(stored, metadata={**(facts or {}), FIELD: spec.to_json()})
-    path.write_bytes(data)  # and not by its own writer, which lets nobody else read the file
+    # And not by its own writer, which lets nobody else read the file.
+    path.write_bytes(_in_order(data))
+
+
+def _in_order(data: bytes) -> bytes:
+    """A safetensors file with its metadata in order: the library's is another each time.
+
+    Source: the format's description; a header is its length in 8 bytes, and JSON padded to 8.
+    """
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def read_facts(path: Path) -> dict[str, str]:

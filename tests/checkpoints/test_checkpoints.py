@@ -28,6 +28,16 @@ def test_what_is_written_is_read_again(file: Path):
         np.testing.assert_array_equal(model.to_tensors()[name], tensor)
 
 
+def test_the_same_network_is_the_same_bytes(tmp_path: Path):
+    path, facts = tmp_path / "tiny.safetensors", {name: name for name in "abcdefgh"}
+    written = set()
+    for _ in range(4):
+        safetensors.write(path, tiny_spec(), tiny_tensors(), facts=facts)
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    assert facts.items() <= safetensors.read_facts(path).items()
+
+
 def test_a_spec_survives_its_text():
     spec = replace(tiny_spec(), scale=(1.0, 0.5, 0.25), labels=("cat", "dog"))
     again = ModelSpec.from_json(spec.to_json())

@@ -152,11 +152,8 @@ def test_folds_give_a_table_and_a_mean(pictures: Path, tmp_path: Path) -> None:
     assert "validation accuracy over 3 folds" in lines[-1]
     with plan.output.open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["fold"], row["held_out"]) for row in rows] == [
-        ("1", "20"),
-        ("2", "20"),
-        ("3", "20"),
-    ]
+    assert [row["fold"] for row in rows] == ["1", "2", "3"]
+    assert sum(int(row["held_out"]) for row in rows) == 60  # each picture once
 
 
 @pytest.mark.parametrize("pretext", ["rotations", "crops"])
