@@ -42,6 +42,18 @@ def own_programs(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "programs")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_programs() -> Iterator[None]:
+    """Lets compiled programs go before the kernel kills the process for what they map.
+
+    Each takes three mappings and more, and Linux allows 65,530.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_bytes().splitlines()) > 30_000:
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session", params=sorted(FAMILIES))
 def any_model(request: pytest.FixtureRequest) -> Model:
     """A tiny network of each family."""

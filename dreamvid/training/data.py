@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -70,12 +70,6 @@ class Pictures:
         places = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32)
         pixels = np.concatenate([p.reshape(-1, 3) for p in pictures])
         return cls(pixels, places, sizes, classes.astype(np.int32))
-
-    def chosen(self, which: np.ndarray) -> "Pictures":
-        """Some of them, by number; the buffer is shared."""
-        return replace(
-            self, places=self.places[which], sizes=self.sizes[which], classes=self.classes[which]
-        )
 
     def scaled(self, side: int) -> "Pictures":
         """The same with shorter sides of at most `side` pixels."""

@@ -10,7 +10,7 @@ import numpy as np
 from dreamvid.errors import DreamError, Stopped
 from dreamvid.render import Watcher
 from dreamvid.training import data
-from dreamvid.training.augment import OnDevice
+from dreamvid.training.augment import OnDevice, middles
 from dreamvid.training.checkpoints import Checkpoints
 from dreamvid.training.learning import (
     BATCH,
@@ -52,13 +52,13 @@ class Course:
         """The training of a plan, or of one of its folds, and the state it begins in."""
         training, (known, held) = plan.training, plan.split(fold)
         learner = make_learner(plan.spec, training)
+        checked = OnDevice.of(plan.pictures.scaled(training.size))
         if plan.start:
             seen = known[:: max(len(known) // SEEN_FIRST, 1)]
-            few = plan.pictures.chosen(seen).scaled(training.size)
-            unfold(learner, plan.start, (jnp.asarray(picture, "float32") / 255 for picture in few))
+            # Squares, since the network is compiled for each shape of a picture.
+            unfold(learner, plan.start, middles(checked, jnp.asarray(seen), training.size))
         steps = sum(_steps(plan, known))
         learning, state = Learning.begin(learner, training, plan.pretext, steps)
-        checked = OnDevice.of(plan.pictures.scaled(training.size))
         return cls(plan, learning, known, held, checked, watcher, tell), state
 
     def learn(self, state: State, checkpoints: Checkpoints, task: str) -> tuple[State, list[Row]]:

@@ -101,9 +101,12 @@ class Learning:
         """The mean loss; the norms' new statistics, and the logarithms of odds, beside it."""
         learner = nnx.merge(self.graph, params, stats, copy=True)
         learner.train()
-        odds = learner.classify(images, self.training.dropout if key is not None else 0.0, key)
+        dropout = self.training.dropout if key is not None else 0.0
+        odds, *others = learner.odds(images, dropout, key)
         wanted = optax.smooth_labels(jax.nn.one_hot(targets, self.classes), self.training.smoothing)
         loss = optax.softmax_cross_entropy(odds, wanted).mean()
+        for other in others:
+            loss += self.training.auxiliary * optax.softmax_cross_entropy(other, wanted).mean()
         return loss, (nnx.state(learner, nnx.BatchStat), odds)
 
     @partial(jax.jit, static_argnames=("self", "side"))
@@ -398,4 +401,6 @@ def make_learner(spec: ModelSpec, training: Training) -> Learner:
     precision = training.precision
     if precision == "auto":
         precision = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return Learner(spec, nnx.Rngs(training.seed), jnp.dtype(precision))
+    return Learner(
+        spec, nnx.Rngs(training.seed), jnp.dtype(precision), auxiliary=training.auxiliary > 0
+    )

@@ -1,6 +1,7 @@
 """The network while it learns: Inception V1 with batch norm; folded for dreaming, and unfolded.
 
-Source: Ioffe and Szegedy 2015, "Batch Normalization".
+Source: Ioffe and Szegedy 2015, "Batch Normalization"; for classifiers on layers within, Szegedy et
+al. 2014, section 5, and Lee et al. 2015, "Deeply-Supervised Nets".
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ import numpy as np
 from flax import nnx
 
 from dreamvid.models import Model, ModelSpec
-from dreamvid.models.inception_v1 import WIDTHS, InceptionV1
+from dreamvid.models.inception_v1 import BRANCHES, JOINED, WIDTHS, InceptionV1
 from dreamvid.models.layers import Head
 from dreamvid.models.network import LOGITS, Convolution, Node
 
@@ -21,6 +22,8 @@ MEAN, SCALE = 117.0, 1 / 60
 MULTIPLE = 8
 """Widths are multiples of this: other numbers of channels are no quicker."""
 EPSILON = 1e-3
+AUXILIARY = "mixed4c"
+"""The layer that a second classifier learns from: stills are dreamed at it."""
 
 
 def spec_of(width: float, labels: tuple[str, ...], origin: str) -> ModelSpec:
@@ -47,8 +50,12 @@ class Learner(InceptionV1):
     """
 
     head: Head
+    auxiliary: Head | None
+    """Classifies by `AUXILIARY`, so that this layer comes to know things; no part of the result."""
 
-    def __init__(self, spec: ModelSpec, rngs: nnx.Rngs, dtype: Any = jnp.float32):
+    def __init__(
+        self, spec: ModelSpec, rngs: nnx.Rngs, dtype: Any = jnp.float32, auxiliary: bool = False
+    ):
         super().__init__(spec, rngs)
         self.dtype = dtype
         self.norms = nnx.Dict(
@@ -63,9 +70,25 @@ class Learner(InceptionV1):
                 for node in convolutions(spec)
             }
         )
+        widths = zip(BRANCHES, dict(spec.widths)[AUXILIARY], strict=True)
+        channels = sum(width for branch, width in widths if branch in JOINED)
+        self.auxiliary = Head(channels, len(spec.labels)) if auxiliary else None
 
-    def classify(self, pixels: jax.Array, dropout: float = 0.0, key: Any = None) -> jax.Array:
+    def classify(self, pixels: jax.Array) -> jax.Array:
         """What it takes pictures for.
+
+        Args:
+          pixels: float32 (n, h, w, 3), RGB in [0, 1].
+
+        Returns:
+          float32 (n, classes): logarithms of odds.
+        """
+        return self.odds(pixels)[0]
+
+    def odds(
+        self, pixels: jax.Array, dropout: float = 0.0, key: Any = None
+    ) -> tuple[jax.Array, ...]:
+        """What each of its classifiers takes pictures for, the last layer's first.
 
         Args:
           pixels: float32 (n, h, w, 3), RGB in [0, 1].
@@ -73,16 +96,22 @@ class Learner(InceptionV1):
           key: Decides which; needed where the share is not 0.
 
         Returns:
-          float32 (n, classes): logarithms of odds.
+          float32 (n, classes) each: logarithms of odds.
         """
         seen = ((255.0 * pixels - MEAN) * SCALE).astype(self.dtype)
         last = self.nodes(self.spec)[-1]
         top = last.sources[0]
-        acts = self(seen, frozenset({top}))[top]
+        acts = self(seen, frozenset({top, AUXILIARY}))
         if dropout:
             # The same channels at all positions, as if left out of their mean.
-            acts = nnx.Dropout(dropout, broadcast_dims=(1, 2))(acts, rngs=nnx.Rngs(dropout=key))
-        return self._of_dtype(super()._module(last))(acts)[:, 0, 0].astype(jnp.float32)
+            left_out = nnx.Dropout(dropout, broadcast_dims=(1, 2))
+            acts[top] = left_out(acts[top], rngs=nnx.Rngs(dropout=key))
+        heads = {top: super()._module(last), AUXILIARY: self.auxiliary}
+        return tuple(
+            self._of_dtype(head)(acts[layer])[:, 0, 0].astype(jnp.float32)
+            for layer, head in heads.items()
+            if head is not None
+        )
 
     def _module(self, node: Node) -> Any:
         module = super()._module(node)

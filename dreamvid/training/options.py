@@ -57,6 +57,14 @@ class Training(Options):
         0.35, "Share of the epochs at the beginning without adversaries.", low=0, high=1
     )
 
+    auxiliary: float = option(
+        0.3,
+        "Weight of a second classifier, on mixed4c, which makes layers in the middle know things; "
+        "it is no part of the network that is kept.",
+        low=0,
+        high=10,
+    )
+
     optimizer: str = option("sgd", "What turns gradients into changes.", choices=("sgd", "adamw"))
     rate: float | None = option(
         None,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from dreamvid.checkpoints import safetensors
 from dreamvid.errors import DreamError
@@ -102,8 +103,10 @@ def _told(plan: Plan, score: dict[str, float]) -> str:
 
 def _prune(course: Course, weights: Weights) -> tuple[Weights, dict[str, float]]:
     """Sets the smallest values to 0, and lets the others make up for it."""
-    plan, (params, stats) = course.plan, weights
-    training = plan.training
+    plan = course.plan
+    training, learner = plan.training, course.learning.learner(weights)
+    learner.auxiliary = None  # it is not kept, and so not worth learning further
+    _, params, stats = nnx.split(learner, nnx.Param, nnx.BatchStat)
     mask = pruned_mask(params, training.prune)
     cut = jax.tree.map(jnp.multiply, params, mask), stats
     assert training.rate is not None
@@ -111,7 +114,8 @@ def _prune(course: Course, weights: Weights) -> tuple[Weights, dict[str, float]]
     gentle = replace(training, rate=training.rate / 10, schedule="cosine")
     of_epoch = len(list(batches(course.known, training.batch or BATCH)))
     steps = of_epoch * replays(training, bool(training.robust)) * training.prune_epochs
-    learning, state = Learning.begin(course.learning.learner(cut), gentle, plan.pretext, steps)
+    nnx.update(learner, *cut)
+    learning, state = Learning.begin(learner, gentle, plan.pretext, steps)
     course = replace(course, learning=learning)
     course.watcher.begin(f"fine-tuning for {training.prune_epochs} epochs after pruning", steps)
     pictures = training.size, course.sampled(training.size)

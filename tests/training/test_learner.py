@@ -92,10 +92,26 @@ def test_learning_moves_the_statistics_and_checking_does_not(learner: Learner) -
 
 def test_dropout_leaves_out_what_the_key_says(learner: Learner) -> None:
     plain = learner.classify(IMAGES[:1])
-    seen = [learner.classify(IMAGES[:1], 0.5, jax.random.key(i)) for i in (0, 0, 1)]
+    seen = [learner.odds(IMAGES[:1], 0.5, jax.random.key(i))[0] for i in (0, 0, 1)]
     np.testing.assert_array_equal(seen[0], seen[1])
     assert not np.allclose(seen[0], seen[2])
     assert not np.allclose(seen[0], plain)
+
+
+def test_a_second_classifier_learns_from_within_and_is_not_kept(learner: Learner) -> None:
+    taught_twice = Learner(SPEC, nnx.Rngs(0), auxiliary=True)
+    head: Any = taught_twice.auxiliary
+    middle = Model.from_tensors(SPEC, folded(learner)).layer("mixed4c").channels
+    assert head.kernel[...].shape == (middle, len(LABELS))
+
+    def second(images: jax.Array) -> jax.Array:
+        return taught_twice.odds(images)[1]
+
+    np.testing.assert_array_equal(second(IMAGES), 0.0)
+    head.kernel[...] = jax.random.normal(jax.random.key(1), head.kernel[...].shape)
+    assert len(np.unique(second(IMAGES))) == len(IMAGES) * len(LABELS)
+    assert len(learner.odds(IMAGES)) == 1
+    assert folded(taught_twice).keys() == folded(learner).keys()
 
 
 def test_every_convolution_has_a_norm(learner: Learner) -> None:
