@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from network import LAYERS, as_bytes, class_dreams, named, top_octave, write
+from network import LAYERS, Quiet, as_bytes, class_dreams, held_out, named, top_octave, write
 
 import dreamvid
 from dreamvid import machine
@@ -25,9 +25,8 @@ from dreamvid.models import Model
 from dreamvid.options import Ascent
 from dreamvid.paths import packaged
 from dreamvid.sheets import Tile, draw_sheet
-from dreamvid.training.epochs import Course
 from dreamvid.training.options import Training
-from dreamvid.training.plans import Plan, plan_training
+from dreamvid.training.plans import plan_training
 from dreamvid.training.run import train
 
 CLASSES = 10
@@ -48,21 +47,6 @@ RADIUS = 1.0
 """In L2, of the adversaries that all of them are compared by."""
 SHOWN = 3
 """Classes on the sheet, for each network."""
-
-
-class Quiet:
-    """Watches a training without a word."""
-
-    stop_asked = False
-
-    def begin(self, task: str, total: int | None, done: int = 0) -> None:
-        """Nothing is shown."""
-
-    def advance(self) -> None:
-        """Nothing is shown."""
-
-    def made(self, output: Path) -> None:
-        """Nothing is shown."""
 
 
 def ten_classes(data: Path, out: Path) -> Path:
@@ -92,13 +76,6 @@ def trained(folder: Path, out: Path, name: str, options: dict[str, Any]) -> Mode
     return safetensors.read(path)
 
 
-def accuracies(plan: Plan) -> tuple[float, float]:
-    """Of the network that a plan begins with, on what is held out: clean, and attacked."""
-    course, state = Course.begin(plan, 0, Quiet(), print)
-    score = course.report(state.average)
-    return score["validation_accuracy"], score["attacked_accuracy"]
-
-
 def main() -> None:
     """Trains and measures what is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -116,8 +93,8 @@ def main() -> None:
     for name in given.only:
         model = trained(folder, given.out, name, RUNS[name])
         how = Training(**{**BASE, "robust": RADIUS})
-        start, unused = str(file_of(given.out, name)), given.out / "unused.safetensors"
-        clean, attacked = accuracies(plan_training(folder, unused, how, start=start))
+        score = held_out(folder, str(file_of(given.out, name)), how)
+        clean, attacked = score["validation_accuracy"], score["attacked_accuracy"]
         dreams = [
             np.asarray(dreamvid.dream(model, source, dreamvid.Layer(layer), Ascent(), key))
             for layer in LAYERS

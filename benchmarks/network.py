@@ -1,8 +1,9 @@
 """How well a network dreams: python benchmarks/network.py NETWORK [--judge OTHER] [--sheet JPG]
 
-Prints JSON: how much of its dreams is static, and how many dreams of its classes, found from noise,
-another network names as what they are. The sheet shows a picture dreamed at five layers, and some
-of the classes.
+Prints JSON: how much of its dreams is static; how many dreams of its classes, found from noise,
+another network names as what they are; and, with --data, how well it tells pictures apart that were
+held out while it was trained. The sheet shows a picture dreamed at five layers, and some of the
+classes.
 """
 
 import argparse
@@ -25,6 +26,9 @@ from dreamvid.ops import to_8bit
 from dreamvid.options import Ascent, Visual
 from dreamvid.paths import packaged
 from dreamvid.sheets import Tile, draw_sheet
+from dreamvid.training.epochs import Course
+from dreamvid.training.options import Training
+from dreamvid.training.plans import plan_training
 from dreamvid.visualize import visualize
 
 LAYERS = "mixed3a", "mixed4a", "mixed4c", "mixed4e", "mixed5b"
@@ -76,6 +80,35 @@ def named(judge: AnyModel, dreams: np.ndarray, labels: list[str]) -> list[bool]:
     return right
 
 
+class Quiet:
+    """Watches a training without a word."""
+
+    stop_asked = False
+
+    def begin(self, task: str, total: int | None, done: int = 0) -> None:
+        """Nothing is shown."""
+
+    def advance(self) -> None:
+        """Nothing is shown."""
+
+    def made(self, output: Path) -> None:
+        """Nothing is shown."""
+
+
+def held_out(data: Path, network: str, how: Training) -> dict[str, float]:
+    """How well a network tells pictures apart that a training's seed holds out.
+
+    Args:
+      data: A folder of class folders.
+      network: A name, or a file.
+      how: The training's seed, size and share for validation, and the adversaries' radius.
+    """
+    unused = Path("never-written.safetensors")
+    plan = plan_training(data, unused, how, start=network, overwrite=True)
+    course, state = Course.begin(plan, 0, Quiet(), print)
+    return course.report(state.average)
+
+
 def main() -> None:
     """Measures one network."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -83,6 +116,10 @@ def main() -> None:
     parser.add_argument("--judge")
     parser.add_argument("--picture", type=Path, default=packaged("samples") / "sky.jpg")
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--size", type=int, default=112, help="of the training, in pixels")
+    parser.add_argument("--radius", type=float, default=1.0, help="of adversaries, in L2")
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
     given = parser.parse_args()
     machine.prepare()
     model = store.load(store.resolve(given.network))
@@ -109,6 +146,9 @@ def main() -> None:
         for number in np.linspace(0, len(labels) - 1, SHOWN).astype(int):
             title = labels[number] + (" (named)" if right[number] else "")
             tiles.append(Tile(title, dreams[number], "", "", 0.0))
+    if given.data:
+        how = Training(size=given.size, seed=given.seed, robust=given.radius)
+        about["held_out"] = held_out(given.data, given.network, how)
     print(json.dumps(about, indent=2))
     if given.sheet:
         write(given.sheet, draw_sheet(tiles, given.network, columns=3))
