@@ -33,7 +33,8 @@ Folds = Annotated[
 Recipe = Annotated[
     str | None,
     typer.Option(
-        help="Take the options from a recipe: a file, or train-builtin.", metavar="<name>"
+        help="Take the options from a recipe: a file, train-builtin or train-builtin-on.",
+        metavar="<name>",
     ),
 ]
 Keep = Annotated[

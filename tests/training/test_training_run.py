@@ -13,8 +13,10 @@ from PIL import Image
 from dreamvid.checkpoints import safetensors
 from dreamvid.errors import DreamError, OptionError, Stopped
 from dreamvid.kept import open_run
+from dreamvid.paths import packaged
 from dreamvid.training.options import Training
 from dreamvid.training.plans import Plan, plan_training
+from dreamvid.training.recipe import read_training
 from dreamvid.training.run import train
 
 SMALL = {"width": 0.125, "size": 32, "epochs": 2, "batch": 16, "seed": 5, "robust": 0.0}
@@ -262,7 +264,6 @@ def test_recipes_give_options_and_flags_go_before_them(
     assert "'width'" in err
 
 
-def test_the_shipped_recipe_is_one() -> None:
-    from dreamvid.training.recipe import read_training
-
-    assert Training(**read_training("train-builtin")).robust == 1
+@pytest.mark.parametrize("name", sorted(p.stem for p in packaged("pipelines").glob("train-*.toml")))
+def test_the_shipped_recipes_are_such(name: str) -> None:
+    assert Training(**read_training(name)).licence != "unknown"
