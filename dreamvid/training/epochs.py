@@ -76,11 +76,12 @@ class Course:
           DreamError: A checkpoint cannot be read or written, or the loss is no number any more.
           Stopped: The watcher asked for it.
         """
-        training, steps = self.plan.training, _steps(self.plan, self.known)
+        training = self.plan.training
+        steps = _steps(self.plan, self.known)[: training.last]
         done, state, history = checkpoints.load(state)
         self.watcher.begin(task, sum(steps), sum(steps[:done]))
         pictures: tuple[int, OnDevice] | None = None
-        for epoch in range(done, training.epochs):
+        for epoch in range(done, training.last):
             if has_stopped(training, history):
                 self.tell(f"no progress for {training.patience} epochs: stopped early")
                 break
@@ -94,7 +95,7 @@ class Course:
                 state = replace(state, best=state.average)
             history = [*history, row]
             checkpoints.save(epoch + 1, state, history)
-            self.tell(line(row, training.epochs))
+            self.tell(line(row, training.last))
             if parted(history) and not parted(history[:-1]):
                 self.tell(
                     f"warning: validation has parted from training at epoch {epoch + 1}: it is "

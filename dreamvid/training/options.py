@@ -22,6 +22,15 @@ class Training(Options):
         unset="none",
     )
     epochs: int = option(60, "How often all pictures are seen.", low=1, high=100_000)
+    last_epoch: int | None = option(
+        None,
+        "End after this one, though the rate's course goes on to the last of --epochs: while it is "
+        "high, forms stay simple, and dreams are clearer than those of a network that tells "
+        "pictures apart a little better.",
+        low=1,
+        high=100_000,
+        unset="none",
+    )
     batch: int | None = option(
         None,
         "Pictures in a step; auto is 64, or fewer, so that an epoch of few has 16 steps.",
@@ -145,3 +154,8 @@ class Training(Options):
     half: bool = option(False, "Store numbers of 16 bits: half the size, at nearly the same dream.")
     licence: str = option("unknown", "Under which the network may be used; written into its file.")
     origin: str = option("", "What else to say of its data; written into its file.")
+
+    @property
+    def last(self) -> int:
+        """The epoch that it ends with, counted from 1."""
+        return self.last_epoch or self.epochs

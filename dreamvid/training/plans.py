@@ -127,6 +127,10 @@ def _check_options(training: Training, folds: int) -> None:
         raise OptionError(
             "--first-size", f"is {training.first_size}, more than --size, {training.size}"
         )
+    if (training.last_epoch or 0) > training.epochs:
+        raise OptionError(
+            "--last-epoch", f"is {training.last_epoch}, more than --epochs, {training.epochs}"
+        )
     if folds == 1:
         raise OptionError("--folds", "is 1: it takes two parts to check one by the other")
     if folds and training.prune:

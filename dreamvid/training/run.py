@@ -85,7 +85,7 @@ def _learned(
     what = f"{len(plan.spec.labels)} classes" if plan.pretext == "classes" else plan.pretext
     task = (
         f"{of}training on {len(course.known)} pictures for {what}, checking by "
-        f"{len(course.held)}, for {plan.training.epochs} epochs"
+        f"{len(course.held)}, for {plan.training.last} epochs"
     )
     with Checkpoints(kept.folder / "checkpoints" / f"{fold}") as checkpoints:
         state, history = course.learn(state, checkpoints, task)

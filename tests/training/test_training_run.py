@@ -124,6 +124,18 @@ def test_a_stopped_training_goes_on_to_the_same_bits(
             assert mine.read_text() == other.read_text()
 
 
+def test_a_training_ends_within_its_schedule(pictures: Path, tmp_path: Path) -> None:
+    plan = plan_of(pictures, tmp_path / "net.safetensors", epochs=9, last_epoch=2)
+    trained(plan)
+    with plan.beside[0].open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    other = plan_of(pictures, tmp_path / "other.safetensors", epochs=2)
+    trained(other)
+    one, two = (safetensors.read_tensors(p.output)[1]["head/kernel"] for p in (plan, other))
+    assert not np.allclose(one, two)  # whose rate has come down by then
+
+
 def test_a_run_of_something_else_is_not_gone_on_with(pictures: Path, tmp_path: Path) -> None:
     plan = plan_of(pictures, tmp_path / "net.safetensors", epochs=1)
     with pytest.raises(Stopped):
@@ -189,6 +201,7 @@ def test_a_network_is_trained_further(pictures: Path, tmp_path: Path) -> None:
     ("options", "told"),
     [
         ({"first_size": 64}, "--first-size is 64, more than --size, 32"),
+        ({"last_epoch": 3}, "--last-epoch is 3, more than --epochs, 2"),
         ({"folds": 1}, "--folds is 1"),
         (
             {"robust": 8.0, "norm": "linf"},
