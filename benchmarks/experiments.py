@@ -112,6 +112,7 @@ def main() -> None:
         ]
         some = np.linspace(0, len(labels) - 1, SHOWN).astype(int)
         tiles += [Tile(labels[number], forms[number]) for number in some]
+        jax.clear_caches()  # the kernel lets no process map more than 65,530 pieces of programs
     write(given.out / "sheet.jpg", draw_sheet(tiles, "Ten classes", columns=2 + SHOWN))
     print("| network | accuracy | attacked | static | named |\n|---|---|---|---|---|")
     print("\n".join(rows))

@@ -8,19 +8,21 @@ import jax
 import numpy as np
 import pytest
 
+from dreamvid import load
 from dreamvid.checkpoints import safetensors
 from dreamvid.fields import Size
 from dreamvid.media.clips import read_frames
 from dreamvid.plan import plan_clip
 from dreamvid.recipe import find_recipe, read_recipe, shipped_recipes
 from dreamvid.render import render_clip
-from small import SilentWatcher, tiny_spec, tiny_tensors
+from small import SilentWatcher, random_tensors, tiny_spec
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("network") / "tiny.safetensors"
-    safetensors.write(path, tiny_spec(), tiny_tensors())
+    spec = replace(tiny_spec(), labels=load("builtin").labels)  # for recipes that dream of classes
+    safetensors.write(path, spec, random_tensors(spec))
     return path
 
 
