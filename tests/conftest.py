@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,16 +43,22 @@ def own_programs(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "programs")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def few_programs() -> Iterator[None]:
     """Lets compiled programs go before the kernel kills the process for what they map.
 
-    Each takes three mappings and more, and Linux allows 65,530.
+    Each takes some fifty mappings, and Linux allows 65,530.
     """
+    began = time.monotonic()
     yield
-    maps = Path("/proc/self/maps")
-    if maps.exists() and len(maps.read_bytes().splitlines()) > 30_000:
+    # Quick tests compile little, and looking takes time too.
+    if time.monotonic() - began > 1 and _mappings() > 30_000:
         jax.clear_caches()
+
+
+def _mappings() -> int:
+    path = Path("/proc/self/maps")
+    return len(path.read_bytes().splitlines()) if path.exists() else 0
 
 
 @pytest.fixture(scope="session", params=sorted(FAMILIES))

@@ -62,7 +62,7 @@ def _train(plan: Plan, kept: Kept, watcher: Watcher, tell: Tell) -> None:
     score = course.report(weights)
     tell(_told(plan, score))
     if plan.training.prune:
-        weights, pruned = _prune(course, weights)
+        course, weights, pruned = _prune(course, weights)
         score |= {f"pruned_{name}": value for name, value in pruned.items()}
     facts = {"training": json.dumps({**plan.about, **score})}
     for_table, for_curves = plan.beside
@@ -101,7 +101,7 @@ def _told(plan: Plan, score: dict[str, float]) -> str:
     return summary(score, len(plan.spec.labels), plan.training.norm)
 
 
-def _prune(course: Course, weights: Weights) -> tuple[Weights, dict[str, float]]:
+def _prune(course: Course, weights: Weights) -> tuple[Course, Weights, dict[str, float]]:
     """Sets the smallest values to 0, and lets the others make up for it."""
     plan = course.plan
     training, learner = plan.training, course.learning.learner(weights)
@@ -124,7 +124,7 @@ def _prune(course: Course, weights: Weights) -> tuple[Weights, dict[str, float]]
     score = course.report(state.average)
     zeros = sum(int((part == 0).sum()) for part in jax.tree.leaves(mask))
     course.tell(f"pruned ({zeros} values are 0): {_told(plan, score)}")
-    return state.average, score
+    return course, state.average, score
 
 
 def _cross_validate(plan: Plan, kept: Kept, watcher: Watcher, tell: Tell) -> None:
