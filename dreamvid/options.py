@@ -226,7 +226,7 @@ class Coherence(Options):
     """How the dream of a film sticks to what moves in it."""
 
     coherence: float = option(
-        0.85,
+        0.75,
         "Share of the dream that goes on to the next picture with what it is attached to: 0 dreams "
         "each picture by itself, which boils; 1 dreams only what is new.",
         low=0,
@@ -234,7 +234,7 @@ class Coherence(Options):
         animates=True,
     )
     follow_steps: int = option(
-        1,
+        3,
         "Least steps in each octave where a picture follows another; the first of a shot takes "
         "--steps.",
         low=0,
