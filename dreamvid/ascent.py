@@ -15,7 +15,7 @@ from dreamvid.gradients import GRADIENTS, OPTIMIZERS, State
 from dreamvid.models import AnyModel, LayerInfo
 from dreamvid.models.model import SMALLEST_SIDE, check_size
 from dreamvid.objectives import Sum
-from dreamvid.ops import resize_bilinear
+from dreamvid.ops import resize_bilinear, roll
 from dreamvid.options import Ascent
 from dreamvid.room import Room
 from dreamvid.tiles import Tiling, slopes
@@ -275,8 +275,8 @@ def _shifted(
 ) -> tuple[Image, jax.Array | None]:
     """The picture and the masks as a step sees them."""
     shift = draw_shift(key, index, climb.jitter)
-    through = None if masks is None else jnp.roll(masks, shift, axis=(0, 1))
-    return jnp.roll(image, shift, axis=(0, 1)), through
+    through = None if masks is None else roll(masks, shift)
+    return roll(image, shift), through
 
 
 def _moved(
@@ -289,7 +289,7 @@ def _moved(
     weight: jax.Array | None,
 ) -> tuple[Image, State]:
     """The picture, moved up the gradient of what a step has seen, and the optimizer's memory."""
-    gradient = jnp.roll(gradient, -draw_shift(key, index, climb.jitter), axis=(0, 1))
+    gradient = roll(gradient, -draw_shift(key, index, climb.jitter))
     direction = GRADIENTS[climb.gradient](gradient, index, climb.count)
     direction, state = OPTIMIZERS[climb.optimizer].update(direction, state)
     change = climb.rate / 255.0 * direction

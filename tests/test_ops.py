@@ -173,3 +173,10 @@ def test_8_bit_levels_are_the_nearest():
     values = jnp.array([-1.0, 0.0, 0.4 / 255, 0.6 / 255, 1.0, 2.0])
     assert ops.to_8bit(values).tolist() == [0, 0, 0, 1, 255, 255]
     assert ops.to_16bit(values[:3] * 255 / 65535 * 10).tolist() == [0, 0, 4]
+
+
+def test_a_roll_is_numpys():
+    picture = random_picture(7, 5)
+    for shift in ((0, 0), (3, -2), (-9, 14), (7, -5)):
+        expected = np.roll(picture, shift, axis=(0, 1))
+        np.testing.assert_array_equal(ops.roll(picture, jnp.array(shift)), expected)

@@ -80,6 +80,18 @@ def test_a_convolution_is_a_sum_over_windows(size: int):
     np.testing.assert_allclose(conv(jnp.asarray(x[None]))[0], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_few_channels_of_three_colours_are_as_among_many(stride: int):
+    few, many = (
+        Conv((3, 3), 3, channels, stride=stride, rngs=nnx.Rngs(0)) for channels in (32, 64)
+    )
+    few.kernel[...] = many.kernel[...][..., :32]
+    x = jnp.asarray(np.random.default_rng(1).standard_normal((1, 9, 8, 3), np.float32))
+    np.testing.assert_allclose(few(x), many(x)[..., :32], rtol=1e-5, atol=1e-5)
+    slopes = [jax.grad(lambda x: (conv(x)[..., :32] ** 2).sum())(x) for conv in (few, many)]  # noqa: B023
+    np.testing.assert_allclose(*slopes, rtol=1e-4, atol=1e-4)
+
+
 def test_local_response_norm_is_its_formula():
     norm = LocalResponseNorm(radius=2, bias=1.5, alpha=0.1, beta=0.75)
     x = np.random.default_rng(2).standard_normal((3, 4, 7)).astype(np.float32)
