@@ -25,8 +25,8 @@ from dreamvid.objectives import Channel
 from dreamvid.ops import to_8bit
 from dreamvid.options import ATLAS, Visual
 from dreamvid.plan import find_layer
-from dreamvid.render import Watcher
 from dreamvid.sheets import Tile, check_sheet, write_sheet
+from dreamvid.types import Watcher
 from dreamvid.visualize import values, visualize
 
 BATCH = 8

@@ -340,7 +340,7 @@ def render(plan: Plan) -> Figures:
 
 
 class _Clock:
-    """Watches a render; a `dreamvid.render.Watcher`.
+    """Watches a render; a `dreamvid.types.Watcher`.
 
     Its phases are lists of moments: seconds, and how many programs have been compiled by then.
     """

@@ -1,55 +1,27 @@
 """Renders: frames drained into the journal, and from there into files."""
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import jax
 import numpy as np
 
+from dreamvid.encoding import Encoder, stopped
 from dreamvid.errors import DreamError, Stopped
 from dreamvid.fields import Size
 from dreamvid.journal import Journal, open_journal, run_folder
-from dreamvid.media.sinks import open_sink
 from dreamvid.media.stills import Picture, write_picture
 from dreamvid.ops import to_8bit, to_16bit
 from dreamvid.pipeline import frames
-from dreamvid.plan import Plan, StillPlan, is_from, part_name
+from dreamvid.plan import Plan, StillPlan, part_name
 from dreamvid.room import is_exhausted, too_large
 from dreamvid.timeline import Timeline
-from dreamvid.types import Carry, Frame, ZoomCarry
+from dreamvid.types import Carry, Frame, Watcher, ZoomCarry
 from dreamvid.zooming import zooms
 
 _LEVELS: dict[int, Callable[[jax.Array], jax.Array]] = {8: jax.jit(to_8bit), 16: jax.jit(to_16bit)}
-
-
-class Watcher(Protocol):
-    """Told how a render goes on."""
-
-    def begin(self, task: str, total: int | None, done: int = 0) -> None:
-        """All has been checked, and the work on `task` begins.
-
-        Args:
-          task: What is being done.
-          total: Frames there will be; None where there is no end.
-          done: Frames that were already there.
-        """
-        ...
-
-    def advance(self) -> None:
-        """Another frame is finished."""
-        ...
-
-    def made(self, output: Path) -> None:
-        """A file is finished."""
-        ...
-
-    @property
-    def stop_asked(self) -> bool:
-        """Whether the work shall end after this frame."""
-        ...
 
 
 def render_clip(plan: Plan, watcher: Watcher, keep: bool = False) -> None:
@@ -66,9 +38,7 @@ def render_clip(plan: Plan, watcher: Watcher, keep: bool = False) -> None:
       Stopped: The watcher asked for it.
     """
     with _opened(plan, plan.run.overwrite) as journal:
-        _dream(plan, journal, watcher)
-        if plan.recipe.clip.frames is not None:
-            _write(plan, journal, plan.output, watcher, *plan.timeline.order)
+        _make(plan, journal, watcher)
         if not keep:
             journal.remove()
 
@@ -183,41 +153,52 @@ def _opened(plan: Plan, restart: bool) -> contextlib.AbstractContextManager[Jour
     return open_journal(folder, plan.run, plan.size, fps, plan.depth, restart)
 
 
-def _stopped(how: str, journal: Journal) -> Stopped:
-    return Stopped(f"stopped {how}; go on with: dreamvid resume {journal.folder}")
-
-
-def _dream(plan: Plan, journal: Journal, watcher: Watcher) -> None:
-    """Makes the frames that the journal lacks; of an endless clip also its parts."""
+def _make(plan: Plan, journal: Journal, watcher: Watcher) -> None:
+    """Makes the frames that the journal lacks, and the file of them; without end, part by part."""
     clip, timeline = plan.recipe.clip, plan.timeline
-    carry = journal.carry
-    total = plan.recipe.dreamed_frames
-    first = timeline.first
-    done = carry.index - first + 1 if carry else 0
-    expected = None if total is None else total - first
-    if carry:
-        part = (carry.index + 1) // clip.part
-        if clip.frames is None and journal.start < part * clip.part:
-            _write_part(plan, journal, part, watcher)  # it was stopped just before
-    if done == expected:
-        return
-    watcher.begin(plan.task, expected, done)
-    making = frames(plan.recipe, plan.model, plan.source, carry, timeline, plan.aim)
-    with _enough_memory(plan.size), contextlib.closing(making) as made:
-        for levels, carry in _begun_ahead(made, _LEVELS[plan.depth]):
-            picture = np.asarray(levels) if carry.index >= 0 else None
-            journal.write(carry, picture)
-            watcher.advance()
-            if clip.frames is None and (carry.index + 1) % clip.part == 0:
-                journal.checkpoint()
-                _write_part(plan, journal, (carry.index + 1) // clip.part, watcher)
-                if not watcher.stop_asked:
-                    watcher.begin(plan.task, expected, carry.index + 1)
-            if watcher.stop_asked:
-                break
-    journal.checkpoint()
-    if watcher.stop_asked and carry and carry.index + 1 != total:
-        raise _stopped(f"after {max(carry.index + 1, 0)} frames", journal)
+    making = frames(plan.recipe, plan.model, plan.source, journal.carry, timeline, plan.aim)
+    with contextlib.closing(making):
+        made = _begun_ahead(making, _LEVELS[plan.depth])
+        if clip.frames is not None:
+            stop = plan.recipe.dreamed_frames
+            assert stop is not None
+            _fill(plan, journal, watcher, made, stop, plan.output, *timeline.order)
+            return
+        while True:
+            stop = journal.start + clip.part
+            output = part_name(plan.output, stop // clip.part)
+            _fill(plan, journal, watcher, made, stop, output, range(journal.start, stop))
+            journal.drop(stop)
+
+
+def _fill(
+    plan: Plan,
+    journal: Journal,
+    watcher: Watcher,
+    made: Iterator[tuple[jax.Array, Carry]],
+    stop: int,
+    output: Path,
+    *order: range,
+) -> None:
+    """Makes frames up to one, which is not made, and encodes a file of them meanwhile."""
+    first, total = plan.timeline.first, plan.recipe.dreamed_frames
+    with Encoder(plan, journal, output, *order) as encoder:
+        done = journal.carry.index + 1 if journal.carry else first
+        if done < stop:
+            watcher.begin(plan.task, None if total is None else total - first, done - first)
+            with _enough_memory(plan.size):
+                for levels, carry in made:
+                    picture = np.asarray(levels) if carry.index >= 0 else None
+                    journal.write(carry, picture)
+                    encoder.offer(carry.index, picture)
+                    watcher.advance()
+                    done = carry.index + 1
+                    if watcher.stop_asked or done == stop:
+                        break
+            journal.checkpoint()
+            if watcher.stop_asked and done < stop:
+                raise stopped(f"after {max(done, 0)} frames", journal)
+        encoder.finish(watcher)
 
 
 def _begun_ahead(
@@ -238,38 +219,10 @@ def _begun_ahead(
         yield before
 
 
-def _write_part(plan: Plan, journal: Journal, number: int, watcher: Watcher) -> None:
-    clip = plan.recipe.clip
-    stop = number * clip.part
-    output = part_name(plan.output, number)
-    _write(plan, journal, output, watcher, range(stop - clip.part, stop))
-    journal.drop(stop)
-
-
 def _write(plan: Plan, journal: Journal, output: Path, watcher: Watcher, *order: range) -> None:
-    overwrite = plan.run.overwrite or is_from(output, plan.settings)
-    count = sum(map(len, order))
-    watcher.begin(f"encoding {output.name}", count)
-    with open_sink(
-        output,
-        plan.showing(count),
-        plan.settings,
-        plan.recipe.output,
-        overwrite,
-        owner=str(journal.folder.absolute()),
-    ) as sink:
-        for picture in itertools.chain(*(_pictures(journal, numbers) for numbers in order)):
-            sink.write(picture)
-            watcher.advance()
-            if watcher.stop_asked:
-                raise _stopped("while encoding, all frames are safe", journal)
-    watcher.made(output)
-
-
-def _pictures(journal: Journal, numbers: range) -> Iterator[np.ndarray]:
-    if numbers.step > 0:
-        return journal.pictures(numbers.start, numbers.stop)
-    return journal.pictures(numbers.stop + 1, numbers.start + 1, reverse=True)
+    """Encodes a file of frames that the journal has."""
+    with Encoder(plan, journal, output, *order) as encoder:
+        encoder.finish(watcher)
 
 
 @contextlib.contextmanager

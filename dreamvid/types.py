@@ -6,6 +6,7 @@ float32, height first.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, get_origin
 
 import jax
@@ -108,3 +109,30 @@ class FilmCarry(Carry):
     """What was dreamed into each: with blend "residual" the difference from the film."""
     fineness: jax.Array
     """float32 scalar: the share of fine detail in the dream that began the shot."""
+
+
+class Watcher(Protocol):
+    """Told how a render goes on."""
+
+    def begin(self, task: str, total: int | None, done: int = 0) -> None:
+        """All has been checked, and the work on `task` begins.
+
+        Args:
+          task: What is being done.
+          total: Frames there will be; None where there is no end.
+          done: Frames that were already there.
+        """
+        ...
+
+    def advance(self) -> None:
+        """Another frame is finished."""
+        ...
+
+    def made(self, output: Path) -> None:
+        """A file is finished."""
+        ...
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether the work shall end after this frame."""
+        ...

@@ -23,6 +23,7 @@ from dreamvid.errors import DreamError, MediaError, Stopped
 from dreamvid.fields import Size
 from dreamvid.journal import run_folder
 from dreamvid.media.clips import read_frames
+from dreamvid.media.sinks import open_sink
 from dreamvid.options import Ascent, Clip, General, Output
 from dreamvid.plan import plan_clip, plan_of
 from dreamvid.recipe import ZOOM, Recipe
@@ -474,7 +475,7 @@ def fail_encoding(monkeypatch: pytest.MonkeyPatch, how: str) -> Callable[[], Non
         raise MediaError("no")
 
     def lose_sink() -> None:
-        monkeypatch.setattr("dreamvid.render.open_sink", raise_it)
+        monkeypatch.setattr("dreamvid.encoding.open_sink", raise_it)
 
     def be_late() -> None:
         OUT.write_text("precious")
@@ -487,9 +488,13 @@ def fail_encoding(monkeypatch: pytest.MonkeyPatch, how: str) -> Callable[[], Non
 def test_a_failed_encoding_loses_nothing(how: str):
     make(recipe(), Path("whole.mkv"))
     with pytest.MonkeyPatch.context() as patch:
-        watcher = Watching(6, fail_encoding(patch, how))
+        plan, fail = plan_clip(recipe(), OUT, motion_only=True), fail_encoding(patch, how)
+        assert plan.depth == 8  # for which it asks ffmpeg
+        if how != "late":  # the encoder starts before the first frame is made
+            fail()
+        watcher = Watching(6, fail)
         with pytest.raises(MediaError):
-            render_clip(plan_clip(recipe(), OUT, motion_only=True), watcher)
+            render_clip(plan, watcher)
         assert watcher.frames in (6, 12)
         if how == "late":
             assert OUT.read_text() == "precious"
@@ -501,6 +506,46 @@ def test_a_failed_encoding_loses_nothing(how: str):
     render_clip(plan_of(RUN), watcher)
     assert watcher.tasks == [("encoding", 6, 0)]
     assert same(frames_of(OUT), frames_of(Path("whole.mkv")))
+
+
+@pytest.mark.usefixtures("folder")
+def test_frames_are_encoded_while_others_are_made(monkeypatch: pytest.MonkeyPatch):
+    """Whether they come from memory or, where there is no room, from the journal."""
+    make(recipe(frames=20), Path("whole.mkv"))
+    for checkpoint, near in ((1e9, 1 << 27), (0.0, 0)):
+        monkeypatch.setattr(journal, "CHECKPOINT_SECONDS", checkpoint)
+        monkeypatch.setattr(journal, "_MOST_SPENT", 1e9)
+        monkeypatch.setattr("dreamvid.encoding.NEAR", near)
+        written, sinks = [], []
+
+        class Counting:
+            def __init__(self, sink: Any):
+                self._sink = sink
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self._sink, name)
+
+            def write(self, frame: np.ndarray) -> None:
+                self._sink.write(frame)
+                written.append(frame)  # noqa: B023
+
+        @contextlib.contextmanager
+        def counted(*words: Any, **more: Any) -> Iterator[Counting]:
+            with open_sink(*words, **more) as sink:
+                sinks.append(words[0])  # noqa: B023
+                yield Counting(sink)
+
+        def wait() -> None:
+            limit = time.monotonic() + 60
+            while len(written) < 10:  # noqa: B023
+                assert time.monotonic() < limit, "nothing is encoded before all frames are made"
+                time.sleep(0.01)
+
+        monkeypatch.setattr("dreamvid.encoding.open_sink", counted)
+        plan = plan_clip(recipe(frames=20), OUT, motion_only=True, overwrite=True)
+        render_clip(plan, Watching(15, wait))
+        assert sinks == [OUT]
+        assert same(frames_of(OUT), frames_of(Path("whole.mkv")))
 
 
 @pytest.mark.usefixtures("folder")

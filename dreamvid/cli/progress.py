@@ -70,7 +70,7 @@ class Display:
 
 
 class Progress(Display):
-    """Shows how a render goes on; a `dreamvid.render.Watcher`.
+    """Shows how a render goes on; a `dreamvid.types.Watcher`.
 
     Args:
       things: What is counted.

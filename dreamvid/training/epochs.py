@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from dreamvid.errors import DreamError, Stopped
-from dreamvid.render import Watcher
 from dreamvid.training import data
 from dreamvid.training.augment import OnDevice, middles
 from dreamvid.training.checkpoints import Checkpoints
@@ -27,6 +26,7 @@ from dreamvid.training.learning import (
 from dreamvid.training.network import unfold
 from dreamvid.training.plans import ROOM, Plan
 from dreamvid.training.results import Row, Tell, has_stopped, line, parted
+from dreamvid.types import Watcher
 
 SEEN_FIRST = 200
 """Pictures by which a network that is trained further is prepared."""

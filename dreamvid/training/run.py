@@ -12,7 +12,6 @@ from dreamvid.checkpoints import safetensors
 from dreamvid.errors import DreamError
 from dreamvid.kept import Kept
 from dreamvid.media.target import replacing
-from dreamvid.render import Watcher
 from dreamvid.room import is_exhausted
 from dreamvid.training.checkpoints import Checkpoints
 from dreamvid.training.epochs import Course
@@ -28,6 +27,7 @@ from dreamvid.training.learning import (
 from dreamvid.training.network import folded
 from dreamvid.training.plans import Plan
 from dreamvid.training.results import Row, Tell, curves, summary, table
+from dreamvid.types import Watcher
 
 
 def train(plan: Plan, kept: Kept, watcher: Watcher, tell: Tell) -> None:
