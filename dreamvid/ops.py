@@ -1,5 +1,7 @@
 """Pure functions on pictures: resize, warp, tone. All of them jit and vmap."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -125,6 +127,7 @@ def inside(seen: jax.Array, height: int, width: int) -> jax.Array:
     return jnp.minimum(seen, jnp.array([width - 1, height - 1]) - seen).min(-1)
 
 
+@partial(jax.jit, static_argnums=(1, 2))
 def pad(image: Image, margin: int, sides: int) -> Image:
     """The picture with mirrored rows (`margin` of them) and columns (`sides`) on either side."""
     rows = mirror(jnp.arange(-margin, image.shape[0] + margin), image.shape[0])
@@ -206,6 +209,7 @@ _TO_YCC = np.array(
 _FROM_YCC = np.linalg.inv(_TO_YCC)
 
 
+@jax.jit
 def tone(image: Image) -> jax.Array:
     """Mean and standard deviation of luma and both colour differences: (h, w, 3) -> (2, 3)."""
     axes = _turned(image, _TO_YCC)

@@ -67,7 +67,7 @@ class Room:
         height, width = image.shape[:2]
         if isinstance(image, Tracer):  # of a larger program, which is in one piece
             return work(None)
-        known = (jax.default_backend(), tuple(self._layers), self._tile, height, width)
+        known = self._known(image)
         # Once a size: what is free changes from frame to frame, and each side is a program.
         side = _proven[known] if known in _proven else self._largest()
         while True:
@@ -90,6 +90,17 @@ class Room:
             log.warning(
                 "%dx%d pixels take more memory than there is: in tiles of %d", width, height, side
             )
+
+    def is_new(self, image: Image) -> bool:
+        """Whether this is the first picture of its size, and is to be dreamed in one piece."""
+        if isinstance(image, Tracer) or self._known(image) in _proven:
+            return False
+        height, width = image.shape[:2]
+        return self._cut(height, width, self._largest()) is None
+
+    def _known(self, image: Image) -> tuple[object, ...]:
+        height, width = image.shape[:2]
+        return (jax.default_backend(), tuple(self._layers), self._tile, height, width)
 
     def _largest(self) -> int:
         """Pixels of the side of what has room at once; 0 where that is not known, or not asked."""

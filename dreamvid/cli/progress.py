@@ -114,7 +114,7 @@ class Progress(Display):
         print(output, flush=True)
 
     def _pace(self, seconds: float) -> str:
-        if self.fresh < 2 or seconds <= 0:
+        if self.fresh < 2 or seconds < 0.1:  # what was there already came in no time
             return ""
         rate = (self.fresh - 1) / seconds
         if self.total is None:
