@@ -12,7 +12,8 @@ from pathlib import Path
 
 from dreamvid import machine
 
-machine.keep_memory()
+machine.use_huge_pages()
+machine.prepare()
 
 import jax  # noqa: E402
 

@@ -1,5 +1,17 @@
-"""python -m dreamvid"""
+"""The program: python -m dreamvid, and the console script `dreamvid`."""
 
-from dreamvid.cli import main
+from typing import NoReturn
 
-main()
+from dreamvid import machine
+
+
+def main() -> NoReturn:
+    """Sets the process up before anything large is imported, and runs the command line."""
+    machine.use_huge_pages()
+    from dreamvid import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

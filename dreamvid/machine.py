@@ -1,6 +1,7 @@
-"""What a process is set up with before it imports JAX: memory that stays, programs that are kept.
+"""What a process is set up with before it imports JAX: quick memory, programs that are kept.
 
-The command line does so; a program that uses dreamvid as a library may call `prepare` itself.
+The command line does so; a program that uses dreamvid as a library may call `prepare` itself, and
+`use_huge_pages` first of all.
 """
 
 import contextlib
@@ -16,7 +17,12 @@ import platformdirs
 
 ROOM = 2 << 30
 """Bytes of compiled programs that are kept; the longest unused go first."""
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
+_KEPT = {"arena_max": 1, "mmap_threshold": 1 << 25, "trim_threshold": 1 << 30}
+"""Of glibc's malloc: what is larger than 32 MB comes from the system and goes back at once; of the
+rest, all is kept."""
+_NUMBERS = {"arena_max": -8, "mmap_threshold": -3, "trim_threshold": -1}
+"""What glibc's malloc.h calls them."""
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def prepare() -> None:
@@ -29,25 +35,56 @@ def prepare() -> None:
     keep_programs()
 
 
+def use_huge_pages() -> None:
+    """Starts this process anew, once, where only so glibc takes large memory as huge pages.
+
+    A step of the ascent needs 100 MB and more for a moment. They come new from the system each
+    time, as 35,000 empty pages, which took a fifth of the step; or as 60 huge ones, which take next
+    to nothing (measured on two cores, 640x360 to mixed4c). Linux gives those to whoever asks, and
+    glibc asks if it is told to when a process starts.
+    """
+    if not _is_ours_to_tune() or "[madvise]" not in _huge_pages():
+        return
+    told = {"hugetlb": 1, **_KEPT}
+    tunables = [f"glibc.malloc.{name}={value}" for name, value in told.items()]
+    before = os.environ.get("GLIBC_TUNABLES")
+    os.environ["GLIBC_TUNABLES"] = ":".join([*([before] if before else []), *tunables])
+    with contextlib.suppress(OSError):
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def keep_memory() -> None:
     """Has glibc keep the memory that XLA gives back after each program, for the next one.
 
-    A step of the ascent needs 100 MB and more for a moment. By default they come new from the
-    system each time, as 35,000 empty pages, which took a fifth of the step (measured on two cores,
-    640x360 to mixed4c). Elsewhere than with glibc it does nothing.
+    Without huge pages all of it, up to 512 MB at a time: new pages would cost what
+    `use_huge_pages` tells, though holes that nothing fits into can double what a process holds.
+    Elsewhere than with glibc it does nothing.
     """
-    told = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
-    if told or any(name.startswith("MALLOC_") for name in os.environ):
+    if not _is_ours_to_tune():
         return
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
-        return
-    # What is larger is given back at once: kept, it would leave holes that nothing else fits into
-    # (a picture of 7680x4320 took 9 GB then, and 5 GB so).
-    settings = {_M_ARENA_MAX: 1, _M_MMAP_THRESHOLD: 1 << 29, _M_TRIM_THRESHOLD: 1 << 30}
+    # What is larger is given back at once all the same: kept, a picture of 7680x4320 took 9 GB, and
+    # 5 GB so.
+    kept = _KEPT if "[always]" in _huge_pages() else {**_KEPT, "mmap_threshold": 1 << 29}
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
-        for name, value in settings.items():
-            libc.mallopt(name, value)
+        for name, value in kept.items():
+            libc.mallopt(_NUMBERS[name], value)
+
+
+def _is_ours_to_tune() -> bool:
+    """Whether memory is glibc's, and the user has said nothing of it."""
+    told = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    if told or any(name.startswith("MALLOC_") for name in os.environ):
+        return False
+    return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+
+
+def _huge_pages() -> str:
+    """Who gets huge pages, with the word that counts in brackets: always, madvise or never."""
+    try:
+        return _HUGE_PAGES.read_text()
+    except OSError:
+        return ""
 
 
 def keep_programs() -> None:

@@ -1,6 +1,7 @@
 """A process is set up for dreaming, and what the user's environment says goes first."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +63,45 @@ def test_help_sets_nothing_up(tmp_path: Path):
     own.pop("JAX_COMPILATION_CACHE_DIR")
     subprocess.run(words, env=own, capture_output=True, check=True)
     assert not list(tmp_path.iterdir())
+
+
+ANEW = """
+import os, sys
+from pathlib import Path
+from dreamvid import machine
+machine._HUGE_PAGES = Path(sys.argv[1])
+print(os.getpid(), flush=True)
+machine.use_huge_pages()
+print(os.environ.get("GLIBC_TUNABLES", ""), *sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="for glibc only")
+@pytest.mark.parametrize(
+    ("given", "environment", "tuned"),
+    [
+        ("always [madvise] never", {}, True),
+        ("always [madvise] never", {"GLIBC_TUNABLES": "glibc.cpu.hwcap_mask=0"}, True),
+        ("always [madvise] never", {"GLIBC_TUNABLES": "glibc.malloc.check=0"}, False),
+        ("always [madvise] never", {"MALLOC_ARENA_MAX": "4"}, False),
+        ("[always] madvise never", {}, False),
+        ("always madvise [never]", {}, False),
+    ],
+)
+def test_a_process_starts_anew_once_where_that_brings_huge_pages(
+    tmp_path: Path, given: str, environment: dict[str, str], tuned: bool
+):
+    (tmp_path / "enabled").write_text(given)
+    words = [sys.executable, "-c", ANEW, str(tmp_path / "enabled"), "a b", "--c=d"]
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    found = subprocess.run(
+        words, env=own | environment, capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    *pids, last = found.stdout.splitlines()
+    assert len(pids) == 1 + tuned
+    assert len(set(pids)) == 1
+    tunables, arguments = last.split(" ", 1)
+    assert arguments == f"{tmp_path / 'enabled'} a b --c=d"
+    assert tunables.startswith(environment.get("GLIBC_TUNABLES", ""))
+    assert ("glibc.malloc.hugetlb=1" in tunables) == tuned
+    assert found.stderr == ""

@@ -3,6 +3,7 @@
 
 from dreamvid import machine
 
+machine.use_huge_pages()
 machine.prepare()
 
 # isort: split

@@ -64,7 +64,7 @@ def root(
 
 
 def main() -> NoReturn:
-    """The console script `dreamvid`."""
+    """Runs a command, and ends the process."""
     signals.catch()
     if sys.stderr is None:  # closed by whoever started us
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
