@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -90,6 +91,11 @@ class Room:
             log.warning(
                 "%dx%d pixels take more memory than there is: in tiles of %d", width, height, side
             )
+
+    def pictures(self, image: Image) -> int:
+        """How many of its size have room at once, at least 1; any number where that is unknown."""
+        side = self._largest() or sys.maxsize
+        return max(side**2 // math.prod(image.shape[:2]), 1)
 
     def is_new(self, image: Image) -> bool:
         """Whether this is the first picture of its size, and is to be dreamed in one piece."""

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from dreamvid.ascent import dream
+from dreamvid.ascent import dream, network_layers
 from dreamvid.models import AnyModel
 from dreamvid.options import Ascent
+from dreamvid.room import Room
 from dreamvid.types import Image, Objective
 
 SMALL = 64
@@ -55,6 +56,7 @@ class Dreamer:
         count = max(n for n in range(1, jax.local_device_count() + 1) if clips % n == 0)
         self._mesh = Mesh(np.array(jax.local_devices()[:count]), ("clips",))
         self._alone = model
+        self._room: dict[tuple[object, ...], int] = {}
         self._model = model if count == 1 else jax.device_put(model, self._spread())
 
     def dream(self, wishes: Sequence[Wish]) -> list[Image]:
@@ -64,10 +66,24 @@ class Dreamer:
         while left:
             first = wishes[left[0]]
             group = [index for index in left if first.goes_with(wishes[index])]
+            group = group[: self._most(first)]
             left = [index for index in left if index not in group]
             dreamed = self._dream_at_once([wishes[index] for index in group])
             found.update(zip(group, dreamed, strict=True))
         return [found[index] for index in range(len(wishes))]
+
+    def _most(self, wish: Wish) -> int:
+        """How many such pictures are dreamed at once, on all devices."""
+        assert self._alone is not None
+        if wish.ascent.tile:  # as many tiles as there are: one picture after the other
+            return 1
+        layers = tuple(network_layers(wish.objective))
+        known = (wish.image.shape, layers)
+        # Once a size: what is free changes from frame to frame, and each number is a program.
+        if known not in self._room:
+            infos = [self._alone.layer(name) for name in layers]
+            self._room[known] = Room(self._alone, infos, 0).pictures(wish.image)
+        return self._room[known] * self._mesh.size
 
     def _dream_at_once(self, wishes: list[Wish]) -> list[Image]:
         first = wishes[0]

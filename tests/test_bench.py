@@ -12,16 +12,7 @@ import pytest
 from conftest import Run
 
 from dreamvid.ascent import octave_sizes
-from dreamvid.bench import (
-    Dream,
-    batched,
-    draw_film,
-    memory,
-    octaves,
-    render,
-    seconds_of,
-    stages,
-)
+from dreamvid.bench import draw_film, render, stages
 from dreamvid.checkpoints import safetensors
 from dreamvid.fields import Size
 from dreamvid.media.clips import read_frames
@@ -32,6 +23,7 @@ from dreamvid.options import Ascent, Clip, Footage, General
 from dreamvid.plan import plan_clip
 from dreamvid.recipe import Recipe
 from dreamvid.reel import Reel
+from dreamvid.speed import Dream, batched, memory, octaves, seconds_of
 from small import counted_compiles, random_picture, tiny_spec, tiny_tensors
 
 

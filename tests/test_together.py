@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -12,12 +13,14 @@ import numpy as np
 import pytest
 from conftest import Run
 
-from dreamvid.ascent import dream
+from dreamvid import room
+from dreamvid.ascent import dream, network_layers
 from dreamvid.cli.work import read_seeds
 from dreamvid.errors import OptionError
 from dreamvid.models import Model
 from dreamvid.objectives import Layer
 from dreamvid.options import Ascent
+from dreamvid.tiles import side_for
 from dreamvid.together import Dreamer, Wish
 from films import decoded
 from small import counted_compiles, random_picture
@@ -53,6 +56,33 @@ def test_what_differs_in_more_than_randomness_is_not_dreamed_at_once(model: Mode
         np.testing.assert_allclose(found, alone(model, one), atol=1e-4)
 
 
+def test_no_more_are_dreamed_at_once_than_have_room(model: Model, monkeypatch: pytest.MonkeyPatch):
+    made = [wish(seed) for seed in range(5)]
+    whole = Dreamer(model, 5).dream(made)
+    infos = [model.layer(name) for name in network_layers(made[0].objective)]
+    height, width, _ = made[0].image.shape
+    free = next(
+        size
+        for size in range(1 << 16, 1 << 30, 1 << 12)
+        if side_for(model, infos, size) ** 2 >= 2 * height * width
+    )
+    monkeypatch.setattr(room, "free_memory", lambda: free)
+    dreamer, groups = Dreamer(model, 5), []
+    at_once = dreamer._dream_at_once
+
+    def noted(group: list[Wish]) -> list[jax.Array]:
+        groups.append(len(group))
+        return at_once(group)
+
+    monkeypatch.setattr(dreamer, "_dream_at_once", noted)
+    for one, other in zip(dreamer.dream(made), whole, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    assert groups == [2, 2, 1]
+    groups.clear()
+    dreamer.dream([replace(one, ascent=replace(one.ascent, tile=64)) for one in made[:2]])
+    assert groups == [1, 1]
+
+
 def test_many_frames_compile_once(model: Model):
     dreamer = Dreamer(model, 2)
     dreamer.dream([wish(0), wish(1)])
@@ -64,9 +94,11 @@ def test_many_frames_compile_once(model: Model):
 
 DEVICES = """
 import jax, numpy as np
-from dreamvid.ascent import dream
+from dreamvid import room
+from dreamvid.ascent import dream, network_layers
 from dreamvid.objectives import Layer
 from dreamvid.options import Ascent
+from dreamvid.tiles import side_for
 from dreamvid.together import Dreamer
 from test_together import wish
 from small import random_picture, tiny_model
