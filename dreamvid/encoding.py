@@ -1,6 +1,7 @@
 """Clips encoded on a thread of their own, while later frames of them are still being dreamed."""
 
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -82,7 +83,11 @@ class Encoder:
           Stopped: The watcher asked for it.
         """
         watcher.begin(f"encoding {self._output.name}", self._total)
-        self._look()
+        with self._news:
+            self._safe = (
+                sys.maxsize
+            )  # what the journal lacks now, it lacks for good: it will say so
+            self._news.notify_all()
         for count in range(1, self._total + 1):
             with self._news:
                 while self._encoded < count and not self._failure:

@@ -1,6 +1,7 @@
 """A render that was stopped, by whatever, ends with the frames it would have had."""
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -17,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dreamvid import journal, timeline
+from dreamvid import journal, pipeline, timeline
 from dreamvid.checkpoints import safetensors
 from dreamvid.errors import DreamError, MediaError, Stopped
 from dreamvid.fields import Size
@@ -546,6 +547,19 @@ def test_frames_are_encoded_while_others_are_made(monkeypatch: pytest.MonkeyPatc
         render_clip(plan, Watching(15, wait))
         assert sinks == [OUT]
         assert same(frames_of(OUT), frames_of(Path("whole.mkv")))
+
+
+@pytest.mark.usefixtures("folder")
+def test_frames_that_are_never_made_are_not_waited_for():
+    def breaking_off(*words: Any) -> Iterator[Any]:
+        yield from itertools.islice(pipeline.frames(*words), 4)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dreamvid.render.frames", breaking_off)
+        with pytest.raises(MediaError, match="lacks frame 4"):
+            make(recipe())
+    assert not OUT.exists()
+    assert make(recipe()).tasks == [("moving", 6, 4), ("encoding", 6, 0)]
 
 
 @pytest.mark.usefixtures("folder")
