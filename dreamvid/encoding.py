@@ -1,6 +1,7 @@
 """Clips encoded on a thread of their own, while later frames of them are still being dreamed."""
 
 import itertools
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -9,11 +10,13 @@ from typing import Self
 
 import numpy as np
 
-from dreamvid.errors import Stopped
+from dreamvid.errors import DreamError, Stopped
 from dreamvid.journal import Journal
 from dreamvid.media.sinks import open_sink
 from dreamvid.plan import Plan, is_from
 from dreamvid.types import Watcher
+
+log = logging.getLogger(__name__)
 
 NEAR = 1 << 27
 """Bytes of pictures that wait to be encoded; those beyond are read from the journal later."""
@@ -23,7 +26,8 @@ class Encoder:
     """Encodes the frames of a run into a file; a context manager, which gives up the unfinished.
 
     Whoever makes the frames never waits for it: those that come too fast are taken from the journal
-    once they are safe there. Should it fail, frames can still be made and kept; `finish` tells.
+    once they are safe there. Should it fail, which is logged, frames can still be made and kept;
+    `finish` tells.
     """
 
     def __init__(self, plan: Plan, journal: Journal, output: Path, *order: range):
@@ -43,7 +47,7 @@ class Encoder:
         self._next = 0
         self._safe = -1
         self._encoded = 0
-        self._wanted = self._given_up = False
+        self._awaited = self._wanted = self._given_up = False
         self._failure: BaseException | None = None
         self._look()
         self._thread = threading.Thread(target=self._work)
@@ -84,9 +88,8 @@ class Encoder:
         """
         watcher.begin(f"encoding {self._output.name}", self._total)
         with self._news:
-            self._safe = (
-                sys.maxsize
-            )  # what the journal lacks now, it lacks for good: it will say so
+            # What the journal lacks now it lacks for good, and will say so.
+            self._awaited, self._safe = True, sys.maxsize
             self._news.notify_all()
         for count in range(1, self._total + 1):
             with self._news:
@@ -130,6 +133,9 @@ class Encoder:
         except BaseException as failure:  # raised again where the file is waited for
             with self._news:
                 self._failure = failure
+                if isinstance(failure, DreamError) and not self._awaited:
+                    told = "%s. What is dreamed is kept, and can be encoded by the same command"
+                    log.warning(told, str(failure).rstrip("."))
                 self._news.notify_all()
 
     def _count(self) -> None:

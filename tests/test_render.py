@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -468,6 +469,13 @@ def test_the_longest_name_there_is():
 # --- failures after the frames
 
 
+def wait_until(ready: Callable[[], object]) -> None:
+    limit = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
 def fail_encoding(monkeypatch: pytest.MonkeyPatch, how: str) -> Callable[[], None]:
     def lose_ffmpeg() -> None:
         monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nonexistent")
@@ -486,17 +494,22 @@ def fail_encoding(monkeypatch: pytest.MonkeyPatch, how: str) -> Callable[[], Non
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("how", ["ffmpeg", "sink", "late"])
-def test_a_failed_encoding_loses_nothing(how: str):
+def test_a_failed_encoding_loses_nothing(how: str, caplog: pytest.LogCaptureFixture):
     make(recipe(), Path("whole.mkv"))
     with pytest.MonkeyPatch.context() as patch:
         plan, fail = plan_clip(recipe(), OUT, motion_only=True), fail_encoding(patch, how)
         assert plan.depth == 8  # for which it asks ffmpeg
         if how != "late":  # the encoder starts before the first frame is made
             fail()
+            fail = partial(wait_until, lambda: caplog.messages)
         watcher = Watching(6, fail)
-        with pytest.raises(MediaError):
+        with pytest.raises(MediaError) as failed:
             render_clip(plan, watcher)
         assert watcher.frames in (6, 12)
+        if how != "late":  # it was told while the others were made, which may take hours
+            (line,) = caplog.messages
+            assert line.startswith(str(failed.value).rstrip("."))
+            assert line.endswith("What is dreamed is kept, and can be encoded by the same command")
         if how == "late":
             assert OUT.read_text() == "precious"
             with pytest.raises(MediaError, match="exists"):
@@ -536,12 +549,7 @@ def test_frames_are_encoded_while_others_are_made(monkeypatch: pytest.MonkeyPatc
                 sinks.append(words[0])  # noqa: B023
                 yield Counting(sink)
 
-        def wait() -> None:
-            limit = time.monotonic() + 60
-            while len(written) < 10:  # noqa: B023
-                assert time.monotonic() < limit, "nothing is encoded before all frames are made"
-                time.sleep(0.01)
-
+        wait = partial(wait_until, lambda: len(written) >= 10)  # noqa: B023
         monkeypatch.setattr("dreamvid.encoding.open_sink", counted)
         plan = plan_clip(recipe(frames=20), OUT, motion_only=True, overwrite=True)
         render_clip(plan, Watching(15, wait))
