@@ -17,14 +17,8 @@ import platformdirs
 
 ROOM = 2 << 30
 """Bytes of compiled programs that are kept; the longest unused go first."""
-_KEPT = {"arena_max": 1, "mmap_threshold": 1 << 27, "trim_threshold": 1 << 30}
-"""Of glibc's malloc: what is larger than 128 MB comes from the system and goes back at once; of the
-rest, all is kept for the next program."""
-_NUMBERS = {"arena_max": -8, "mmap_threshold": -3, "trim_threshold": -1}
-"""What its malloc.h calls them."""
-_ANEW = {**_KEPT, "hugetlb": 1, "tcache_count": 0, "mxfast": 0}
-"""What can only be told when a process starts: to ask for huge pages, and not to keep small pieces
-for themselves, beside which large ones would never be whole again."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
+_TUNABLE = "glibc.malloc.hugetlb=1"
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -43,16 +37,17 @@ def use_huge_pages() -> None:
 
     A step of the ascent needs 100 MB and more for a moment, a large one a gigabyte. By default they
     come new from the system each time, as 35,000 empty pages and more, which take a fifth of the
-    step (measured on two cores, 640x360 to mixed4c). `keep_memory` spares that, but for holes that
-    nothing fits into any more: 860 MB where 420 are in use, and 2.4 GB of a still of 1920x1080. Of
-    huge pages there are five hundred times fewer: then 520 to 640 MB and 1.9 GB do, in no more
-    time. Linux has them for whoever asks, and glibc asks if it is told to when a process starts.
+    step (measured on two cores, 640x360 to mixed4c); of huge pages there are five hundred times
+    fewer. Linux has them for whoever asks, and glibc asks if it is told to when a process starts.
+
+    `keep_memory` spares the pages too, but leaves holes that nothing fits into any more, and has
+    the threads that compile wait for each other: a process holds 860 MB where it holds 450 so, 2.4
+    GB of a still of 1920x1080 for 1.6, and the first picture comes after 24 seconds for 17.
     """
     if not _is_ours_to_tune() or "[madvise]" not in _huge_pages():
         return
-    tunables = [f"glibc.malloc.{name}={value}" for name, value in _ANEW.items()]
-    before = os.environ.get("GLIBC_TUNABLES")
-    os.environ["GLIBC_TUNABLES"] = ":".join([*([before] if before else []), *tunables])
+    told = os.environ.get("GLIBC_TUNABLES")
+    os.environ["GLIBC_TUNABLES"] = f"{told}:{_TUNABLE}" if told else _TUNABLE
     with contextlib.suppress(OSError):
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
@@ -60,17 +55,17 @@ def use_huge_pages() -> None:
 def keep_memory() -> None:
     """Has glibc keep the memory that XLA gives back after each program, for the next one.
 
-    Elsewhere than with glibc it does nothing.
+    For where there are no huge pages, or it is too late for them, and glibc.
     """
-    if not _is_ours_to_tune():
+    if not _is_ours_to_tune() or "[always]" in _huge_pages():
         return
-    # Small pages are kept up to 512 MB at a time. Not more: a picture of 7680x4320 took 9 GB, and
-    # 5 GB so.
-    kept = _KEPT if "[always]" in _huge_pages() else {**_KEPT, "mmap_threshold": 1 << 29}
+    # What is larger is given back at once: kept, it would leave holes that nothing else fits into
+    # (a picture of 7680x4320 took 9 GB then, and 5 GB so).
+    settings = {_M_ARENA_MAX: 1, _M_MMAP_THRESHOLD: 1 << 29, _M_TRIM_THRESHOLD: 1 << 30}
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
-        for name, value in kept.items():
-            libc.mallopt(_NUMBERS[name], value)
+        for name, value in settings.items():
+            libc.mallopt(name, value)
 
 
 def _is_ours_to_tune() -> bool:
