@@ -17,8 +17,11 @@ import platformdirs
 
 ROOM = 2 << 30
 """Bytes of compiled programs that are kept; the longest unused go first."""
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
-_TUNABLE = "glibc.malloc.hugetlb=1"
+_KEPT = {"arena_max": 1, "mmap_threshold": 1 << 27, "trim_threshold": 1 << 30}
+"""Of glibc's malloc: what is larger than 128 MB comes from the system and goes back at once; of the
+rest, all is kept for the next program."""
+_NUMBERS = {"arena_max": -8, "mmap_threshold": -3, "trim_threshold": -1}
+"""What its malloc.h calls them."""
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -40,14 +43,18 @@ def use_huge_pages() -> None:
     step (measured on two cores, 640x360 to mixed4c); of huge pages there are five hundred times
     fewer. Linux has them for whoever asks, and glibc asks if it is told to when a process starts.
 
-    `keep_memory` spares the pages too, but leaves holes that nothing fits into any more, and has
-    the threads that compile wait for each other: a process holds 860 MB where it holds 450 so, 2.4
-    GB of a still of 1920x1080 for 1.6, and the first picture comes after 24 seconds for 17.
+    What is left of it, zeroing the pages, is spared up to 128 MB by keeping them. Kept memory gets
+    holes, and larger ones would fill the computer: a still of 1920x1080 took 2.4 GB, and 1.9 so.
+    With nothing kept a full-width step at 640x360 takes 450 MB for 700 and more, a dream 5 % more
+    time, and the first one 17 seconds for 22, as threads that compile share what is kept: for that
+    set GLIBC_TUNABLES=glibc.malloc.hugetlb=1.
     """
     if not _is_ours_to_tune() or "[madvise]" not in _huge_pages():
         return
     told = os.environ.get("GLIBC_TUNABLES")
-    os.environ["GLIBC_TUNABLES"] = f"{told}:{_TUNABLE}" if told else _TUNABLE
+    settings = {**_KEPT, "hugetlb": 1}
+    tunables = [f"glibc.malloc.{name}={value}" for name, value in settings.items()]
+    os.environ["GLIBC_TUNABLES"] = ":".join([*([told] if told else []), *tunables])
     with contextlib.suppress(OSError):
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
@@ -55,17 +62,17 @@ def use_huge_pages() -> None:
 def keep_memory() -> None:
     """Has glibc keep the memory that XLA gives back after each program, for the next one.
 
-    For where there are no huge pages, or it is too late for them, and glibc.
+    For where there are no huge pages, or it is too late to ask for them, and glibc.
     """
-    if not _is_ours_to_tune() or "[always]" in _huge_pages():
+    if not _is_ours_to_tune():
         return
-    # What is larger is given back at once: kept, it would leave holes that nothing else fits into
-    # (a picture of 7680x4320 took 9 GB then, and 5 GB so).
-    settings = {_M_ARENA_MAX: 1, _M_MMAP_THRESHOLD: 1 << 29, _M_TRIM_THRESHOLD: 1 << 30}
+    # Small pages are kept up to 512 MB at a time. Not more: a picture of 7680x4320 took 9 GB, and
+    # 5 GB so.
+    kept = _KEPT if "[always]" in _huge_pages() else {**_KEPT, "mmap_threshold": 1 << 29}
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
-        for name, value in settings.items():
-            libc.mallopt(name, value)
+        for name, value in kept.items():
+            libc.mallopt(_NUMBERS[name], value)
 
 
 def _is_ours_to_tune() -> bool:
