@@ -3,9 +3,8 @@
 Source: google/deepdream, `dream.ipynb`, 2015, whose arithmetic this is by default.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -13,6 +12,7 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 
+from dreamvid.ahead import ahead
 from dreamvid.errors import DreamError
 from dreamvid.gradients import GRADIENTS, OPTIMIZERS, State
 from dreamvid.models import AnyModel, LayerInfo
@@ -82,10 +82,8 @@ def dream(
         rest = (objective, ascent, jax.random.fold_in(key, octave), local, masked)
         climbs.append((base, rest))
     dreamed = below = None
-    new = [number for number, (base, _) in enumerate(climbs) if room.is_new(base)]
-    with _compiled_ahead(model, {number: climbs[number] for number in new}) as compiled:
-        for number, (base, rest) in enumerate(climbs):
-            compiled(number)
+    with closing(_compiled_ahead(model, room, climbs)) as ready:
+        for base, rest in ready:
             begin = partial(_begun, base, dreamed, below, whole)
             dreamed = room.use(base, lambda tiling: ascend(model, begin(), *rest, tiling))  # noqa: B023
             below = base
@@ -96,35 +94,26 @@ _Rest: TypeAlias = tuple[Objective, Ascent, jax.Array, jax.Array | None, jax.Arr
 """What `ascend` takes after the picture, but for the tiles."""
 
 
-@contextmanager
 def _compiled_ahead(
-    model: AnyModel, climbs: dict[int, tuple[Image, _Rest]]
-) -> Iterator[Callable[[int], object]]:
-    """Has a thread trace and compile the octaves, while those before them are climbed.
+    model: AnyModel, room: Room, climbs: list[tuple[Image, _Rest]]
+) -> Generator[tuple[Image, _Rest], None, None]:
+    """Each octave's picture and the rest, once a thread has compiled its program.
 
-    Of a program that is compiled already, tracing and fetching it takes as long as its first ten
-    steps (measured on two cores, 640x360).
-
-    Args:
-      model: The network.
-      climbs: The number of an octave -> a picture of its size, and the rest.
-
-    Yields:
-      What waits for an octave's program, by its number; at once where it is none of those.
+    It does so while the octaves before are climbed: of a program that is compiled already, tracing
+    and fetching it takes as long as its first ten steps (measured on two cores, 640x360).
     """
-    if len(climbs) < 2:
-        yield lambda number: None
-        return
-    pool = ThreadPoolExecutor(1)
-    try:
-        begun = {
-            number: [pool.submit(_compile, model, image, *rest)]
-            for number, (image, rest) in climbs.items()
-        }
-        # Should one fail, it will do so again where it is climbed.
-        yield lambda number: wait(begun.get(number, []))
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def compiled(climb: tuple[Image, _Rest]) -> tuple[Image, _Rest]:
+        image, rest = climb
+        if room.is_new(image):
+            with suppress(Exception):  # it will fail again where it is climbed
+                _compile(model, image, *rest)
+        return climb
+
+    if sum(room.is_new(image) for image, _ in climbs) < 2:
+        yield from climbs
+    else:
+        yield from ahead(climbs, compiled, threads=1, depth=len(climbs))
 
 
 def _compile(
