@@ -66,9 +66,9 @@ def _shown(view: View, timeline: Timeline) -> Image:
     height, width = view.picture.shape[:2]
     if timeline.recipe.coherence.show == "flow":
         flow = view.matches[0].flow if view.matches else np.zeros((height, width, 2), np.float32)
-        return _floats(draw_flow(flow))
+        return ops.from_levels(draw_flow(flow))
     trust = view.matches[0].trust if view.matches else np.zeros((height, width), np.float32)
-    return _floats(draw_trust(trust))
+    return ops.from_levels(draw_trust(trust))
 
 
 def _dreamed(
@@ -81,7 +81,7 @@ def _dreamed(
     paints = coherence.blend == "image"
     share = coherence.coherence
     steps = steps_of(ascent.steps, 1.0 - share * view.known, coherence.follow_steps)
-    picture = _floats(view.picture)
+    picture = ops.from_levels(view.picture)
     kept = dict(zip(carry.numbers, carry.dreams, strict=True))
     prior, weight = _prior(
         picture,
@@ -114,12 +114,6 @@ def _dreamed(
     needed = reel.earlier(number + 1)
     dreams = tuple(kept[earlier] for earlier in needed)
     return image, FilmCarry(number, needed, dreams, carry.fineness if view.matches else fineness)
-
-
-@jax.jit
-def _floats(picture: jax.Array | np.ndarray) -> Image:
-    """uint8 or uint16 -> float32 in [0, 1]."""
-    return jnp.asarray(picture, jnp.float32) / jnp.iinfo(picture.dtype).max
 
 
 @partial(jax.jit, static_argnames="paints")

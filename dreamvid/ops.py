@@ -347,3 +347,9 @@ def to_16bit(image: Image) -> jax.Array:
 def to_8bit(image: Image) -> jax.Array:
     """RGB in [0, 1] -> the nearest of 256 levels, uint8."""
     return jnp.round(jnp.clip(image, 0.0, 1.0) * 255.0).astype(jnp.uint8)
+
+
+@jax.jit
+def from_levels(picture: jax.Array | np.ndarray) -> Image:
+    """uint8 or uint16 levels -> RGB in [0, 1], float32."""
+    return jnp.asarray(picture, jnp.float32) / jnp.iinfo(picture.dtype).max

@@ -67,7 +67,7 @@ class Dream:
         timeline, weight = plan.timeline, None
         assert plan.model
         if isinstance(plan.source, Reel):
-            image = _floats(next(plan.source.film.pictures()))
+            image = ops.from_levels(next(plan.source.film.pictures()))
             weight = jnp.ones((*image.shape[:2], 1))
         else:
             margin = timeline.margin
@@ -272,7 +272,3 @@ def memory() -> dict[str, int | None]:
 
 def _size(image: Image) -> str:
     return str(Size(image.shape[1], image.shape[0]))
-
-
-def _floats(picture: np.ndarray) -> Image:
-    return jnp.asarray(picture, jnp.float32) / np.iinfo(picture.dtype).max
